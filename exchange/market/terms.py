@@ -5,7 +5,7 @@ whole numbers (`UUID.int`), instants are whole seconds since the epoch, slots ar
 epoch, prices are micro-yuan per unit-hour. `reference` says what the words do.
 
 Amounts inside a match are numerators without division: a *price numerator* is, for one unit, the
-sum over the slots of price x seconds (micro-yuan-seconds per hour); divided by 3600 it is micro-yuan.
+sum over the slots of price x seconds; divided by 3600 it is micro-yuan.
 Transport of one unit is kept in nano-yuan (thousandths of GB x micro-yuan per GB).
 """
 
