@@ -152,3 +152,46 @@ if os.environ.get("HTTPS", "") == "1":
     SECURE_HSTS_SECONDS = 31_536_000
 # The body of one request; capacity files and usage batches are the largest.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+# --- The API -----------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["api.rendering.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.rendering.FirstRenderer",
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.KeyThrottle"],
+    "DEFAULT_PAGINATION_CLASS": "api.paging.CursorPages",
+    "DEFAULT_SCHEMA_CLASS": "api.schema.ExchangeSchema",
+    "EXCEPTION_HANDLER": "api.problems.render",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+# How many proxies in front of the web server are trusted to name the caller's address.
+TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES", "0"))
+RATE_LIMIT_PER_MINUTE = int(os.environ.get("RATE_LIMIT_PER_MINUTE", "6000"))
+RATE_LIMIT_REGISTRATIONS_PER_HOUR = int(os.environ.get("RATE_LIMIT_REGISTRATIONS_PER_HOUR", "30"))
+# Event streams hold a thread of the web server each: how long, and how many in one process.
+STREAM_SECONDS = int(os.environ.get("STREAM_SECONDS", "25"))
+STREAMS_PER_PROCESS = int(os.environ.get("STREAMS_PER_PROCESS", "1"))
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Compute exchange",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATIONS": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.schema.finish",
+    ],
+}

@@ -1,0 +1,47 @@
+"""What ``manage.py verify`` prints: a finding for each thing that must hold over all data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether one thing holds, and in a sentence what was found."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def checks() -> Iterator[Finding]:
+    """The outbox is numbered without a gap, and its numbers stand where they were given."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relay.last_position, (SELECT count(*) FROM core_outboxposition),"
+            " (SELECT COALESCE(max(position), 0) FROM core_outboxposition),"
+            " (SELECT count(*) FROM core_outboxevent event WHERE event.xid < relay.next_xid),"
+            " relay.next_xid <= pg_snapshot_xmax(pg_current_snapshot())"
+            " FROM core_outboxrelay relay"
+        )
+        row = cursor.fetchone()
+    if row is None:
+        yield Finding("outbox.numbered", False, "the relay's row is missing")
+        return
+    last, count, highest, committed, same_cluster = row
+    yield Finding(
+        "outbox.numbered",
+        last == count == highest == committed,
+        f"{count} positions up to {highest}, {committed} events below the relay's mark",
+    )
+    yield Finding(
+        "outbox.horizon",
+        same_cluster,
+        "the relay's mark lies in this server's past"
+        if same_cluster
+        else "the relay's mark lies ahead of this server's transactions: the data was loaded "
+        "from a dump of another server; raise its counter with pg_resetwal",
+    )
