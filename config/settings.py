@@ -1,18 +1,22 @@
 """Settings of the exchange. Everything that differs between machines comes from the environment.
 
-``DATABASE_URL`` and ``REDIS_URL`` name the servers; ``SECRET_KEY`` and ``FIELD_ENCRYPTION_KEYS`` are
-secrets and have no default. ``exchangectl`` (``make run``, ``make demo``) sets all of them for the
-embedded servers.
+``DATABASE_URL`` and ``REDIS_URL`` name the servers; ``SECRET_KEY`` and ``FIELD_ENCRYPTION_KEYS``
+are secrets and have no default. ``exchangectl`` (``make run``, ``make demo``) sets all of them for
+the embedded servers.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
+
+from config import wiring
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -116,11 +120,15 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 REDIS_URL = _required("REDIS_URL")
+# Stands before every key, so that several environments can share one server.
+REDIS_PREFIX = os.environ.get("REDIS_PREFIX", "exchange")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        "KEY_PREFIX": os.environ.get("REDIS_PREFIX", "exchange"),
+        "KEY_PREFIX": REDIS_PREFIX,
+        # An absent server is noticed soon: nothing in it is needed for a right answer.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
     }
 }
 
@@ -152,6 +160,56 @@ if os.environ.get("HTTPS", "") == "1":
     SECURE_HSTS_SECONDS = 31_536_000
 # The body of one request; capacity files and usage batches are the largest.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+# Which task answers which wake-up (core.wakeups).
+WAKE_UPS = wiring.WAKE_UPS
+
+# --- The log: one JSON object a line, on standard output ----------------------------------------
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+_LOG_STEPS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+structlog.configure(
+    processors=[*_LOG_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+            "foreign_pre_chain": _LOG_STEPS,
+        }
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "stream": "ext://sys.stdout",
+        }
+    },
+    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
+    "loggers": {
+        # config.request_log has a line for each request already; only crashes add theirs.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Each task that is received and done, twice a second and more, says nothing.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
+}
 
 # --- The API -----------------------------------------------------------------------------------
 REST_FRAMEWORK = {

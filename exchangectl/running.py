@@ -1,0 +1,513 @@
+"""A whole exchange on this machine: servers, web, workers and beat, as one thing to start and stop.
+
+``make run``, the demonstration and the tests all start it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+import psycopg
+import redis
+
+from exchangectl.process import (
+    Child,
+    StartError,
+    free_port,
+    started_at_ticks,
+    wait_until,
+)
+from exchangectl.servers import (
+    APP_ROLE,
+    OWNER_ROLE,
+    PostgreSQL,
+    Valkey,
+    keep_port,
+    load_secrets,
+)
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+# The order in which an exchange stops: nobody is cut off from a server that it still needs.
+_STOP_ORDER: Final = ("web", "beat", "general", "matcher", "valkey", "postgres")
+_SERVERS: Final = ("valkey", "postgres")
+_REVIVE_PAUSE_S: Final = 1.0
+
+
+def _quiet(_line: str) -> None:
+    return None
+
+
+class AlreadyRunning(StartError):  # noqa: N818 - a state of affairs, and its name says it
+    """Another supervisor holds the data folder."""
+
+
+@dataclass
+class Running:
+    """A running exchange; ``env`` is what its processes see, ``owner_env`` adds the owner's."""
+
+    data_dir: Path
+    base_url: str
+    env: dict[str, str]
+    owner_env: dict[str, str]
+    children: dict[str, Child]
+    postgres: PostgreSQL | None
+    valkey: Valkey | None
+    _lock: IO[str]
+    _stopped: bool = False
+    _restarts: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def database_url(self) -> str:
+        """The database's address for the app role."""
+        return self.env["DATABASE_URL"]
+
+    @property
+    def database_owner_url(self) -> str:
+        """The database's address for the owner of its tables."""
+        return self.owner_env["DATABASE_OWNER_URL"]
+
+    @property
+    def redis_url(self) -> str:
+        """The address of Valkey (or Redis)."""
+        return self.env["REDIS_URL"]
+
+    def connect(self, *, owner: bool = False) -> psycopg.Connection:
+        """A psycopg connection in autocommit mode, as the app role or the owner."""
+        url = self.database_owner_url if owner else self.database_url
+        return psycopg.connect(url, autocommit=True)
+
+    def redis(self) -> redis.Redis:
+        """A client of the exchange's Valkey (or Redis)."""
+        return redis.Redis.from_url(self.redis_url)
+
+    def manage(self, *arguments: str, owner: bool = False, check: bool = True) -> str:
+        """Run ``manage.py`` with the exchange's environment; what it printed.
+
+        ``StartError`` with the output when it fails and ``check`` is set.
+        """
+        return _manage(*arguments, env=self.owner_env if owner else self.env, check=check)
+
+    def kill(self, name: str) -> None:
+        """``kill -9`` of ``name`` ("web", "matcher", "general", "beat") and all that it forked."""
+        self.children[name].kill()
+
+    def kill_forked(self, name: str) -> int:
+        """``kill -9`` of what ``name`` forked (Celery's pool), not of itself; how many died."""
+        killed = 0
+        for pid in forked_by(self.children[name].pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        return killed
+
+    def start(self, name: str) -> None:
+        """Start ``name`` (after ``kill``) and wait until it is ready."""
+        child = self.children[name]
+        child.start()
+        _await_ready(child, self.base_url)
+        self._write_run_file()
+
+    def restart(self, name: str) -> None:
+        """Stop ``name`` in good order, start it, wait until it is ready."""
+        self.children[name].stop()
+        self.start(name)
+
+    def restart_valkey(self, *, kill: bool = False, lose_data: bool = False) -> None:
+        """Restart the embedded Valkey: stopped or killed, with what it kept or without."""
+        if self.valkey is None:
+            raise StartError("this exchange runs on a Redis that it did not start")
+        if lose_data:
+            with self.redis() as client:
+                client.flushall()
+        if kill:
+            self.valkey.child.kill()
+        else:
+            self.valkey.stop()
+        self.valkey.start()
+
+    def revive(self, say: Callable[[str], None] = _quiet) -> None:
+        """Start again whatever died by itself; call it regularly. Gives up on what keeps dying."""
+        for name, child in self.children.items():
+            if child.alive:
+                continue
+            status = child.process.returncode if child.process else None
+            recent = [at for at in self._restarts.get(name, []) if at > time.monotonic() - 60]
+            if len(recent) >= 5:
+                raise StartError(
+                    f"{name} ended five times within a minute, last with status {status}; "
+                    f"{child.log_path} ends with:\n{child.log_tail()}"
+                )
+            self._restarts[name] = [*recent, time.monotonic()]
+            say(f"{name} ended with status {status}: starting it again ({child.log_path})")
+            time.sleep(_REVIVE_PAUSE_S if recent else 0)
+            child.start()
+            self._write_run_file()
+
+    def stop(self, say: Callable[[str], None] = _quiet) -> None:
+        """Stop web, beat and workers, then the servers that were started here. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        for name in _STOP_ORDER:
+            if name in self.children:
+                say(f"stopping {name}")
+                self.children[name].stop()
+        (self.data_dir / "run.json").unlink(missing_ok=True)
+        self._lock.close()
+
+    def _write_run_file(self) -> None:
+        """Who runs, so that a next start can clear away what a crash left, and `stop` find it."""
+        children = {
+            name: (child.pid, started_at_ticks(child.pid))
+            for name, child in self.children.items()
+            if child.pid is not None
+        }
+        state = {"supervisor": os.getpid(), "base_url": self.base_url, "children": children}
+        partial = self.data_dir / "run.json.new"
+        partial.write_text(json.dumps(state, indent=1))
+        partial.replace(self.data_dir / "run.json")
+
+
+def start_exchange(
+    data_dir: Path,
+    *,
+    clock: str | None = None,
+    port: int | None = None,
+    database: str = "exchange",
+    fresh: bool = False,
+    database_url: str | None = None,
+    database_owner_url: str | None = None,
+    redis_url: str | None = None,
+    valkey: Valkey | None = None,
+    migrate: bool = True,
+    web_workers: int | None = None,
+    web_threads: int | None = None,
+    general_concurrency: int = 2,
+    extra_env: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = _quiet,
+) -> Running:
+    """Start a whole exchange and return when it answers.
+
+    ``data_dir`` holds everything that lasts. ``clock`` is an ``EXCHANGE_CLOCK`` for a compressed
+    day. The servers are those of ``database_url`` and ``redis_url``, else those of the environment
+    (``DATABASE_URL``, ``DATABASE_OWNER_URL``, ``REDIS_URL``), else embedded ones, where
+    ``database`` names the database and ``fresh`` empties it (and Valkey) first. ``valkey`` is one
+    that the caller started and stops. ``say`` gets a line for each step.
+
+    Raises ``AlreadyRunning`` when the folder is in use and ``StartError`` when a process does not
+    come up; whatever had been started is stopped again. Call it from a thread that lives on: the
+    processes end with it.
+    """
+    data_dir = data_dir.resolve()
+    lock = _lock(data_dir)
+    started: dict[str, Child] = {}
+    try:
+        _clear_away_leftovers(data_dir, say)
+        url, owner_url, postgres = _database(
+            data_dir,
+            database=database,
+            fresh=fresh,
+            url=database_url,
+            owner_url=database_owner_url,
+            started=started,
+            say=say,
+        )
+        broker_url, own_valkey = _broker(
+            data_dir, fresh=fresh, url=redis_url, valkey=valkey, started=started, say=say
+        )
+        env = {
+            **os.environ,
+            **_secrets(data_dir),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DATABASE_URL": url,
+            "REDIS_URL": broker_url,
+            "STATIC_ROOT": os.environ.get("STATIC_ROOT", str(ROOT / "var" / "static")),
+            "PYTHONUNBUFFERED": "1",
+            **(extra_env or {}),
+        }
+        env.pop("DATABASE_OWNER_URL", None)
+        env.pop("DATABASE_ADMIN_URL", None)
+        env.pop("EXCHANGE_CLOCK", None)
+        if clock:
+            env["EXCHANGE_CLOCK"] = clock
+        if web_threads:
+            env["WEB_THREADS"] = str(web_threads)
+        owner_env = {**env, "DATABASE_OWNER_URL": owner_url}
+        _prepare(owner_env, migrate=migrate, say=say)
+        port = keep_port(data_dir, "web", 8000) if port is None else free_port(port)
+        running = Running(
+            data_dir=data_dir,
+            base_url=f"http://127.0.0.1:{port}",
+            env=env,
+            owner_env=owner_env,
+            children=started,
+            postgres=postgres,
+            valkey=own_valkey,
+            _lock=lock,
+        )
+        workers = web_workers or int(os.environ.get("WEB_WORKERS", "2"))
+        say("starting web, workers and beat")
+        for child in _processes(data_dir, env, port, workers, general_concurrency):
+            started[child.name] = child
+            child.start()
+        running._write_run_file()
+        for name in ("web", "matcher", "general", "beat"):
+            _await_ready(started[name], running.base_url)
+    except BaseException:
+        for name in _STOP_ORDER:
+            if name in started:
+                started[name].stop()
+        lock.close()
+        raise
+    return running
+
+
+def _lock(data_dir: Path) -> IO[str]:
+    """Hold ``data_dir`` for this process; the kernel lets go of it whatever happens."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = (data_dir / "exchange.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        state = read_run_file(data_dir)
+        where = f" at {state['base_url']}, process {state['supervisor']}" if state else ""
+        raise AlreadyRunning(
+            f"an exchange already runs in {data_dir}{where}: stop it first "
+            "(Ctrl-C in its terminal, or `make stop`)"
+        ) from None
+    return file
+
+
+def read_run_file(data_dir: Path) -> dict | None:
+    """What ``run.json`` says of the exchange in ``data_dir``; ``None`` when there is none."""
+    try:
+        state: dict = json.loads((data_dir / "run.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return state
+
+
+def _clear_away_leftovers(data_dir: Path, say: Callable[[str], None]) -> None:
+    """End what a killed supervisor may have left behind (the kernel ends nearly all of it)."""
+    state = read_run_file(data_dir)
+    if state is None:
+        return
+    say("the last run did not end in good order: recovering")
+    for name in _STOP_ORDER:
+        pid, ticks = state["children"].get(name, (None, None))
+        if pid is None or started_at_ticks(pid) != ticks:
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            if name in _SERVERS:
+                os.kill(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
+            else:
+                os.killpg(pid, signal.SIGKILL)
+        wait_until(
+            lambda pid=pid, ticks=ticks: started_at_ticks(pid) != ticks,
+            timeout_s=30,
+            what=f"{name} (process {pid}) of the last run did not end",
+        )
+    (data_dir / "run.json").unlink(missing_ok=True)
+
+
+def _database(
+    data_dir: Path,
+    *,
+    database: str,
+    fresh: bool,
+    url: str | None,
+    owner_url: str | None,
+    started: dict[str, Child],
+    say: Callable[[str], None],
+) -> tuple[str, str, PostgreSQL | None]:
+    """The app's and the owner's address, and the server if it is an embedded one."""
+    if url is None:
+        url = os.environ.get("DATABASE_URL")
+        owner_url = owner_url or os.environ.get("DATABASE_OWNER_URL")
+    if url is not None:
+        owner_url = owner_url or url
+        if fresh:
+            _require_empty(owner_url)
+        return url, owner_url, None
+    say("starting PostgreSQL")
+    postgres = PostgreSQL(data_dir)
+    started["postgres"] = postgres.child
+    postgres.start()
+    if fresh:
+        postgres.drop_database(database)
+    postgres.ensure_database(database)
+    return postgres.url(APP_ROLE, database), postgres.url(OWNER_ROLE, database), postgres
+
+
+def _require_empty(owner_url: str) -> None:
+    """A database of somebody's own is never emptied by us."""
+    with psycopg.connect(owner_url) as connection:
+        found = connection.execute("SELECT to_regclass('accounts_user')").fetchone()
+    if found != (None,):
+        raise StartError(
+            "the database of DATABASE_URL already holds an exchange, and is not emptied without "
+            "asking: name an empty one, or unset DATABASE_URL to use the embedded server"
+        )
+
+
+def _broker(
+    data_dir: Path,
+    *,
+    fresh: bool,
+    url: str | None,
+    valkey: Valkey | None,
+    started: dict[str, Child],
+    say: Callable[[str], None],
+) -> tuple[str, Valkey | None]:
+    if valkey is not None:
+        return valkey.url, valkey
+    url = url or os.environ.get("REDIS_URL")
+    if url is not None:
+        return url, None
+    say("starting Valkey")
+    valkey = Valkey(data_dir)
+    started["valkey"] = valkey.child
+    valkey.start()
+    if fresh:
+        with redis.Redis.from_url(valkey.url) as client:
+            client.flushall()
+    return valkey.url, valkey
+
+
+def _secrets(data_dir: Path) -> dict[str, str]:
+    """The environment's own secrets where they are set, else those of the data folder."""
+    kept = load_secrets(data_dir)
+    return {
+        name: os.environ.get(name) or kept[name.lower()]
+        for name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
+    }
+
+
+def _prepare(owner_env: Mapping[str, str], *, migrate: bool, say: Callable[[str], None]) -> None:
+    """Migrate as the owner and grant the app role its rights; collect static files meanwhile."""
+    collect = subprocess.Popen(
+        [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"],
+        cwd=ROOT,
+        env=dict(owner_env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        if migrate:
+            say("applying migrations")
+            as_owner = {**owner_env, "DATABASE_URL": owner_env["DATABASE_OWNER_URL"]}
+            _manage("migrate", "-v0", "--no-input", "--skip-checks", env=as_owner)
+            _manage("grant_app_role", env=owner_env)
+    finally:
+        output, _ = collect.communicate()
+    if collect.returncode != 0:
+        raise StartError(f"collectstatic failed:\n{output}")
+
+
+def _manage(*arguments: str, env: Mapping[str, str], check: bool = True) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise StartError(f"manage.py {arguments[0]} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def _processes(
+    data_dir: Path, env: Mapping[str, str], port: int, web_workers: int, general_concurrency: int
+) -> Iterable[Child]:
+    """Web, the two workers and beat."""
+    threads = env.get("WEB_THREADS", "4")
+    celery = [sys.executable, "-m", "celery", "-A", "config"]
+    beat_dir = data_dir / "beat"
+    beat_dir.mkdir(exist_ok=True)
+    (beat_dir / "schedule").unlink(missing_ok=True)
+
+    def child(name: str, command: list[str], death_signal: int) -> Child:
+        ready = data_dir / f"{name}.ready"
+        return Child(
+            name=name,
+            command=command,
+            log_path=data_dir / "log" / f"{name}.log",
+            env={**env, "EXCHANGE_READY_FILE": str(ready)},
+            cwd=ROOT,
+            death_signal=death_signal,
+        )
+
+    def worker(name: str, queues: str, concurrency: int) -> Child:
+        command = [
+            *celery,
+            *("worker", "-n", f"{name}@%h", "-Q", queues, "-c", str(concurrency)),
+            *("-l", "INFO", "--without-gossip", "--without-mingle"),
+        ]
+        # An orphaned worker dies at once: it would otherwise wait for servers that are going too.
+        return child(name, command, signal.SIGKILL)
+
+    yield child(
+        "web",
+        [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", str(web_workers), "--blocking-threads", threads),
+            *("--workers-kill-timeout", "5", "--no-ws", "--http", "1", "--log-level", "warning"),
+            "config.wsgi:application",
+        ],
+        signal.SIGTERM,
+    )
+    yield worker("matcher", "market", 1)
+    yield worker("general", "default,sweeps", general_concurrency)
+    yield child(
+        "beat",
+        [*celery, "beat", "-l", "INFO", "--pidfile=", "--schedule", str(beat_dir / "schedule")],
+        signal.SIGKILL,
+    )
+
+
+def _await_ready(child: Child, base_url: str) -> None:
+    """Web answers ``/readyz``; workers and beat leave their ready file (newer than their start)."""
+    if child.name == "web":
+        child.wait_until(lambda: _answers(f"{base_url}/readyz"), timeout_s=60)
+        return
+    ready_file = Path(child.env["EXCHANGE_READY_FILE"])
+    child.wait_until(
+        lambda: ready_file.exists() and ready_file.read_text() == str(child.pid), timeout_s=60
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def forked_by(pid: int | None) -> list[int]:
+    """The direct children of ``pid``."""
+    if pid is None:
+        return []
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found.extend(int(child) for child in (task / "children").read_text().split())
+    return found

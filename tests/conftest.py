@@ -1,0 +1,208 @@
+"""Servers and databases for every test.
+
+With ``DATABASE_URL`` and ``REDIS_URL`` in the environment those servers are used (with
+``DATABASE_OWNER_URL`` and ``DATABASE_ADMIN_URL`` where the roles differ); else an embedded
+PostgreSQL and Valkey are started in ``var/test`` and stopped at the end. Tests connect as the app
+role, on a clone of a migrated template:
+
+``@pytest.mark.django_db``  the ordinary test; what it wrote is rolled back.
+``fresh_database``          a clone for this test alone, for tests whose writes others must see.
+``exchange``                a whole running exchange for this module: web, workers, beat.
+``exchange_factory``        the same, with arguments (clock, sizes).
+``owner_connection``, ``app_connection``  plain psycopg connections to the test's database.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.databases import ROOT, TestDatabase, clone
+
+if TYPE_CHECKING:
+    from exchangectl.running import Running
+    from exchangectl.servers import PostgreSQL, Valkey
+
+_TEST_DATA = ROOT / "var" / "test"
+_started: list[PostgreSQL | Valkey] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bring up servers and load Django, before any test module is imported."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    os.environ.setdefault("SECRET_KEY", "for-tests-only-" + "x" * 50)
+    key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    os.environ.setdefault("FIELD_ENCRYPTION_KEYS", f"k1:{key}")
+    os.environ.setdefault("EXCHANGE_DATA", str(ROOT.parent / "shared" / "data"))
+    if not config.option.help and not config.option.version:
+        _choose_servers()
+    # A prefix of its own keeps one worker's cache and throttles away from another's.
+    os.environ["REDIS_PREFIX"] = f"test-{os.getpid()}"
+
+    import django
+
+    django.setup()
+
+
+def pytest_unconfigure() -> None:
+    """Stop the servers that this process started (with xdist: the controller)."""
+    while _started:
+        _started.pop().stop()
+
+
+def _choose_servers() -> None:
+    """Set the addresses of the servers in the environment; xdist's workers inherit them."""
+    from exchangectl.servers import APP_ROLE, NOT_DURABLE, OWNER_ROLE, PostgreSQL, Valkey
+
+    if "DATABASE_URL" not in os.environ:
+        postgres = PostgreSQL(_TEST_DATA, settings=NOT_DURABLE)
+        postgres.start()
+        _started.append(postgres)
+        os.environ["DATABASE_ADMIN_URL"] = postgres.admin_url
+        os.environ["DATABASE_OWNER_URL"] = postgres.url(OWNER_ROLE, "postgres")
+        os.environ["DATABASE_URL"] = postgres.url(APP_ROLE, "postgres")
+    os.environ.setdefault("DATABASE_OWNER_URL", os.environ["DATABASE_URL"])
+    os.environ.setdefault("DATABASE_ADMIN_URL", os.environ["DATABASE_OWNER_URL"])
+    if "REDIS_URL" not in os.environ:
+        valkey = Valkey(_TEST_DATA)
+        valkey.start()
+        _started.append(valkey)
+        os.environ["REDIS_URL"] = valkey.url
+
+
+@contextmanager
+def _switched_to(database: TestDatabase) -> Iterator[None]:
+    """Point Django, and the processes that this test starts, at ``database``."""
+    from django.db import connections
+
+    connection = connections["default"]
+    before = (
+        connection.settings_dict["NAME"],
+        {name: os.environ[name] for name in ("DATABASE_URL", "DATABASE_OWNER_URL")},
+    )
+    connection.close()
+    connection.close_pool()
+    connection.settings_dict["NAME"] = database.name
+    os.environ.update(DATABASE_URL=database.url, DATABASE_OWNER_URL=database.owner_url)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connection.close_pool()
+        connection.settings_dict["NAME"] = before[0]
+        os.environ.update(before[1])
+
+
+@pytest.fixture(scope="session")
+def session_database() -> Iterator[TestDatabase]:
+    """The clone that this process's ordinary tests share (each rolls back what it wrote)."""
+    database = clone(os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    yield database
+    database.drop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(session_database: TestDatabase, django_db_blocker) -> Iterator[None]:
+    """Replaces pytest-django's: the database is a clone, and the role is not its owner."""
+    with django_db_blocker.unblock(), _switched_to(session_database):
+        yield
+
+
+@pytest.fixture
+def fresh_database(request: pytest.FixtureRequest, django_db_blocker) -> Iterator[TestDatabase]:
+    """A clone of its own for a test that commits; Django is connected to it meanwhile.
+
+    Instead of ``django_db(transaction=True)``, whose flush the app role has no right to do.
+    """
+    if request.node.get_closest_marker("django_db"):
+        pytest.fail("fresh_database brings its own database: remove the django_db mark")
+    database = clone("fresh")
+    try:
+        with django_db_blocker.unblock(), _switched_to(database):
+            yield database
+    finally:
+        database.drop()
+
+
+def _current_database(request: pytest.FixtureRequest) -> TestDatabase:
+    names = request.fixturenames
+    return request.getfixturevalue(
+        "fresh_database" if "fresh_database" in names else "session_database"
+    )
+
+
+@pytest.fixture
+def owner_connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
+    """A psycopg connection as the owner of the tables, rolled back at the end."""
+    yield from _connection(_current_database(request).owner_url)
+
+
+@pytest.fixture
+def app_connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
+    """A psycopg connection as the app role, rolled back at the end."""
+    yield from _connection(_current_database(request).url)
+
+
+def _connection(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture(scope="module")
+def exchange_factory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Running]]:
+    """``exchange_factory(**options)`` starts a running exchange; options as ``start_exchange``."""
+    from exchangectl.running import start_exchange
+    from exchangectl.servers import Valkey
+
+    undo: list[Callable[[], object]] = []
+
+    def start(**options: object) -> Running:
+        data_dir: Path = tmp_path_factory.mktemp("exchange")
+        database = clone("exchange")
+        undo.append(database.drop)
+        # A Valkey of its own, so that a test may flush and kill it.
+        valkey = Valkey(data_dir)
+        valkey.start()
+        undo.append(valkey.stop)
+        running = start_exchange(
+            data_dir,
+            database_url=database.url,
+            database_owner_url=database.owner_url,
+            valkey=valkey,
+            migrate=False,
+            **{"web_workers": 1, "general_concurrency": 1, **options},
+        )
+        undo.append(running.stop)
+        return running
+
+    try:
+        yield start
+    finally:
+        while undo:
+            undo.pop()()
+
+
+@pytest.fixture(scope="module")
+def exchange(exchange_factory: Callable[..., Running]) -> Running:
+    """A whole running exchange on a database of its own; see ``exchangectl.running.Running``."""
+    return exchange_factory()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``transaction=True`` would fail at its flush, far from its cause: refuse it by name."""
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        if mark and mark.kwargs.get("transaction"):
+            raise pytest.UsageError(
+                f"{item.nodeid}: the app role may not flush tables; use fresh_database instead "
+                "of django_db(transaction=True)"
+            )
