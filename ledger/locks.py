@@ -1,0 +1,48 @@
+"""The ledger's row locks. There is one kind, and one order.
+
+Whatever changes balances, holds or entries of an account first locks the account's row
+(``FOR NO KEY UPDATE``), all accounts of a call in the order of their ids. A hold is covered by the
+lock of its account and is read after it, so it has no lock of its own and no order to get wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from ledger.operations import AccountKey
+from ledger.posting import AccountState
+
+_LOCK = """
+    SELECT a.owner, a.code, a.region, a.asset,
+           a.id, a.normal_side, a.floor, a.stripes > 1, a.balance, a.held, a.version
+      FROM ledger_account a
+     WHERE a.id IN (
+           SELECT k.id
+             FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
+                  AS wanted (owner, code, region, asset)
+             JOIN ledger_account k USING (owner, code, region, asset)
+            WHERE k.stripe = %s %% k.stripes
+           UNION ALL
+           SELECT h.account_id FROM ledger_hold h WHERE h.id = ANY (%s::uuid[]))
+     ORDER BY a.id
+       FOR NO KEY UPDATE OF a
+"""
+
+
+def lock_accounts(
+    *, keys: Collection[AccountKey], holds: Collection[UUID], stripe: int
+) -> dict[AccountKey, AccountState]:
+    """Lock the named accounts and those of the named holds; of a striped one the stripe chosen.
+
+    Accounts that were never opened are missing from the answer. Must run in a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("accounts are locked inside a transaction")
+    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] or [[]] * 4
+    with connection.cursor() as cursor:
+        cursor.cursor.execute(_LOCK, [*columns, stripe, list(holds)], prepare=True)
+        return {AccountKey(*row[:4]): AccountState(*row[4:]) for row in cursor.fetchall()}
