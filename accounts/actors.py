@@ -123,7 +123,9 @@ def for_user(user: User, organisation_id: UUID | None = None) -> Actor:
         memberships = memberships.filter(organisation_id=organisation_id)
     membership = memberships.first()
     organisation = membership.organisation if membership else None
-    operates = organisation is not None and _ready(organisation) and "operator" in organisation.kinds
+    operates = (
+        organisation is not None and _ready(organisation) and "operator" in organisation.kinds
+    )
     roles = frozenset(user.operator_roles.values_list("role", flat=True)) if operates else None
     return Actor(
         kind="person",

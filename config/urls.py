@@ -8,7 +8,7 @@ from config import health
 urlpatterns = [
     path("healthz", health.alive),
     path("readyz", health.ready),
-    path("api/v1/", include("api.v1.urls")),
+    path("", include("api.urls")),
     path("console/", include("console.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -37,7 +37,7 @@ class SealedTable:
     def row_hash_sql(self, alias: str) -> str:
         """SQL of the hash of one row."""
         parts = [
-            f'{alias}."{column}" AT TIME ZONE \'UTC\''
+            f"{alias}.\"{column}\" AT TIME ZONE 'UTC'"
             if column in self.instants
             else f'{alias}."{column}"'
             for column in self.columns
