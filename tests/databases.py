@@ -137,7 +137,7 @@ def _build_template(admin: psycopg.Connection, name: str, owner_url: str, app_ur
         "--skip-checks",
         env={**app, **owner, "DATABASE_URL": owner["DATABASE_OWNER_URL"]},
     )
-    _manage("grant_app_role", "--skip-checks", env={**app, **owner})
+    _manage("grant_app_role", env={**app, **owner})
     admin.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(site), sql.Identifier(name))
     )
