@@ -118,6 +118,9 @@ TESTS: Final[tuple[tuple[str, Test], ...]] = (
     ("placement", _placement),
 )
 
+POOL_TESTS: Final = frozenset({"region", "rtt", "path", "green", "pue", "reliability"})
+"""Those that look at nothing but the order's wishes, the pool and the network."""
+
 
 # Places and paths
 
@@ -240,6 +243,11 @@ def traded_numerator(
 # Quantities
 
 
+def chunk_of(offer: OfferTerms) -> int:
+    """The fewest units that the offer sells at once; never below one."""
+    return max(offer.min_chunk_units, 1)
+
+
 def largest_take(goal: int, free: int, chunk: int) -> int:
     """The most units up to `goal` that may be taken of `free`: at least the chunk, and leaving
     none or at least the chunk behind. 0 where that can not be.
@@ -261,14 +269,17 @@ def affordable_units(budget_micro: int | None, *, numerator: int, transport_nano
     return units
 
 
+def fewest_units(order: OrderTerms) -> int:
+    """How many units an event must fill at least, or none."""
+    if order.time_in_force is TimeInForce.FOK:
+        return order.remaining_units
+    return min(order.min_units, order.remaining_units)
+
+
 def acceptable(order: OrderTerms, units: int) -> bool:
     """Whether an event may fill so many of the order's remaining units."""
     rest = order.remaining_units - units
-    if order.time_in_force is TimeInForce.FOK and rest:
-        return False
-    return units >= min(order.min_units, order.remaining_units) and (
-        rest == 0 or rest >= order.min_units
-    )
+    return units >= fewest_units(order) and (rest == 0 or rest >= order.min_units)
 
 
 def second_goal(order: OrderTerms, units: int) -> int:

@@ -35,10 +35,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions
+from exchange.market.journal import Journal, fill_of
 from exchange.market.terms import (
-    Anchor,
     BatchResult,
     CapacityReleased,
     Claim,
@@ -55,7 +54,6 @@ from exchange.market.terms import (
     OrderCancelled,
     OrderEntered,
     OrderExpired,
-    OrderOutcome,
     OrderTerms,
     OutcomeState,
     PathTerms,
@@ -97,6 +95,8 @@ class ReferenceBook:
         offers: Iterable[OfferTerms] = (),
         orders: Iterable[OrderTerms] = (),
         claims: Iterable[Claim] = (),
+        *,
+        now_s: int = 0,
     ) -> None:
         self.network = network
         self.pools = {pool.id: pool for pool in pools}
@@ -105,17 +105,16 @@ class ReferenceBook:
         self.sold: Counter[tuple[str, int, int]] = Counter()  # ("pool" | "offer", id, slot): units
         for claim in claims:
             self._claim(claim, claim.units)
-        self._fills: list[Fill] = []
-        self._outcomes: dict[int, OrderOutcome] = {}
-        self._now_s = 0
+        self._journal = Journal()
+        self._now_s = now_s
         self._event_index = 0
 
     def apply(self, events: Sequence[Event], now_s: int) -> BatchResult:
         """Handle the events one by one at the batch's `now`."""
-        self._fills, self._outcomes, self._now_s = [], {}, now_s
+        self._journal, self._now_s = Journal(), now_s
         for self._event_index, event in enumerate(events):
             self._handle(event)
-        return BatchResult(tuple(self._fills), tuple(self._outcomes.values()))
+        return self._journal.result()
 
     def quote(self, order: OrderTerms, now_s: int) -> list[Fill]:
         """The fills that the order would get now, changing nothing."""
@@ -155,30 +154,18 @@ class ReferenceBook:
     def _enter(self, order: OrderTerms) -> None:
         reason = conditions.never_again(order, self._now_s)
         if reason:
-            self._outcome(order, OutcomeState.EXPIRED, reason, 0)
+            self._journal.note(order, OutcomeState.EXPIRED, reason)
             return
         self.orders[order.id] = order
         if not self._match(order):
-            self._outcome(order, OutcomeState.OPEN, "", 0)
+            self._journal.note(order, OutcomeState.OPEN)
         if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
             self._take_out(order.id, OutcomeState.CANCELLED, order.time_in_force.value)
 
     def _take_out(self, order_id: int, state: OutcomeState, reason: str) -> None:
         order = self.orders.pop(order_id, None)
         if order is not None:
-            self._outcome(order, state, reason, 0)
-
-    def _outcome(self, order: OrderTerms, state: OutcomeState, reason: str, filled: int) -> None:
-        before = self._outcomes.get(order.id)
-        self._outcomes[order.id] = OrderOutcome(
-            order=order.id,
-            state=state,
-            reason=reason,
-            filled_units=filled + (before.filled_units if before else 0),
-            remaining_units=order.remaining_units,
-            spent_micro=order.spent_micro,
-            anchor=order.anchor,
-        )
+            self._journal.note(order, state, reason)
 
     # Resting orders that an event reaches
 
@@ -226,33 +213,12 @@ class ReferenceBook:
         plan = self._plan(order)
         for candidate, units in plan:
             fill = self._fill(order, candidate, units)
-            self._fills.append(fill)
             self._claim(Claim(fill.offer, fill.pool, units, fill.start_slot, fill.end_slot), units)
-            order = self._filled(order, fill)
+            order = self._journal.note_fill(order, fill, self.pools[fill.pool])
         self.orders[order.id] = order
         if order.remaining_units == 0:
             del self.orders[order.id]
         return bool(plan)
-
-    def _filled(self, order: OrderTerms, fill: Fill) -> OrderTerms:
-        anchor = order.anchor
-        if anchor is None and order.placement is not Placement.ANYWHERE:
-            place = conditions.place_of(order.placement, self.pools[fill.pool])
-            anchor = Anchor(place, fill.start_slot)
-        cost = trade_cost(
-            price_numerator=fill.price_numerator,
-            units=fill.units,
-            transport_nano_per_unit=fill.transport_nano_per_unit,
-        )
-        order = replace(
-            order,
-            remaining_units=order.remaining_units - fill.units,
-            spent_micro=order.spent_micro + cost,
-            anchor=anchor,
-        )
-        rests = OutcomeState.PARTIALLY_FILLED if order.remaining_units else OutcomeState.FILLED
-        self._outcome(order, rests, "", fill.units)
-        return order
 
     def _plan(self, order: OrderTerms) -> Plan:
         candidates = self._candidates(order, self.offers.values())
@@ -283,7 +249,7 @@ class ReferenceBook:
             units = conditions.largest_take(
                 min(goal - _units(plan), affordable),
                 self._free(order, candidate, plan),
-                candidate.offer.min_chunk_units,
+                conditions.chunk_of(candidate.offer),
             )
             if units:
                 plan.append((candidate, units))
@@ -342,25 +308,15 @@ class ReferenceBook:
         return min(free)
 
     def _fill(self, order: OrderTerms, candidate: Candidate, units: int) -> Fill:
-        pool = self.pools[candidate.offer.pool]
-        end_slot = candidate.start + conditions.slots_taken(order)
-        start_s = self._now_s if order.on_demand else candidate.start * SECONDS_PER_SLOT
-        return Fill(
-            order=order.id,
-            offer=candidate.offer.id,
-            pool=pool.id,
-            grade=pool.grade,
+        return fill_of(
+            order,
+            candidate.offer,
+            self.pools[candidate.offer.pool],
+            start=candidate.start,
             units=units,
-            start_slot=candidate.start,
-            end_slot=end_slot,
-            starts_now=order.on_demand,
-            start_s=start_s,
-            end_s=end_slot * SECONDS_PER_SLOT,
-            price_numerator=candidate.numerator,
-            seconds=end_slot * SECONDS_PER_SLOT - start_s,
-            transport_nano_per_unit=candidate.transport_nano,
-            links=candidate.path.links,
-            rested=conditions.rested(order, candidate.offer),
+            numerator=candidate.numerator,
+            path=candidate.path,
+            now_s=self._now_s,
             event_index=self._event_index,
         )
 

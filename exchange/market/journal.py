@@ -1,0 +1,113 @@
+"""What a batch wrote down: fills, and where each order that it touched was left.
+
+Both engines keep one, so that they can differ in how they search, not in how they tell it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.slots import SECONDS_PER_SLOT
+from exchange.market.conditions import place_of, rested, slots_taken
+from exchange.market.terms import (
+    Anchor,
+    BatchResult,
+    Fill,
+    OfferTerms,
+    OrderOutcome,
+    OrderTerms,
+    OutcomeState,
+    PathTerms,
+    Placement,
+    PoolTerms,
+)
+from exchange.pricing.engine import trade_cost
+
+
+class Journal:
+    """The fills and outcomes of one batch, as it goes on."""
+
+    def __init__(self) -> None:
+        self._fills: list[Fill] = []
+        self._outcomes: dict[int, OrderOutcome] = {}
+
+    def note_fill(self, order: OrderTerms, fill: Fill, pool: PoolTerms) -> OrderTerms:
+        """Write a fill down; answers the order as the fill leaves it."""
+        self._fills.append(fill)
+        left = after_fill(order, fill, pool)
+        rests = OutcomeState.PARTIALLY_FILLED if left.remaining_units else OutcomeState.FILLED
+        self.note(left, rests, filled_units=fill.units)
+        return left
+
+    def note(
+        self, order: OrderTerms, state: OutcomeState, reason: str = "", filled_units: int = 0
+    ) -> None:
+        """Write down where the order stands; the last word on it counts."""
+        before = self._outcomes.get(order.id)
+        self._outcomes[order.id] = OrderOutcome(
+            order=order.id,
+            state=state,
+            reason=reason,
+            filled_units=filled_units + (before.filled_units if before else 0),
+            remaining_units=order.remaining_units,
+            spent_micro=order.spent_micro,
+            anchor=order.anchor,
+        )
+
+    def result(self) -> BatchResult:
+        """All that was written down."""
+        return BatchResult(tuple(self._fills), tuple(self._outcomes.values()))
+
+
+def fill_of(
+    order: OrderTerms,
+    offer: OfferTerms,
+    pool: PoolTerms,
+    *,
+    start: int,
+    units: int,
+    numerator: int,
+    path: PathTerms,
+    now_s: int,
+    event_index: int,
+) -> Fill:
+    """The fill of `units` of an order by an offer from `start` on, at a trade's numerator."""
+    end_slot = start + slots_taken(order)
+    start_s = now_s if order.on_demand else start * SECONDS_PER_SLOT
+    end_s = end_slot * SECONDS_PER_SLOT
+    return Fill(
+        order=order.id,
+        offer=offer.id,
+        pool=pool.id,
+        grade=pool.grade,
+        units=units,
+        start_slot=start,
+        end_slot=end_slot,
+        starts_now=order.on_demand,
+        start_s=start_s,
+        end_s=end_s,
+        price_numerator=numerator,
+        seconds=end_s - start_s,
+        transport_nano_per_unit=order.data_milli_gb * path.price_micro_per_gb,
+        links=path.links,
+        rested=rested(order, offer),
+        event_index=event_index,
+    )
+
+
+def after_fill(order: OrderTerms, fill: Fill, pool: PoolTerms) -> OrderTerms:
+    """The order as a fill leaves it: fewer units, more spent, a `same_*` order anchored."""
+    anchor = order.anchor
+    if anchor is None and order.placement is not Placement.ANYWHERE:
+        anchor = Anchor(place_of(order.placement, pool), fill.start_slot)
+    cost_micro = trade_cost(
+        price_numerator=fill.price_numerator,
+        units=fill.units,
+        transport_nano_per_unit=fill.transport_nano_per_unit,
+    )
+    return replace(
+        order,
+        remaining_units=order.remaining_units - fill.units,
+        spent_micro=order.spent_micro + cost_micro,
+        anchor=anchor,
+    )

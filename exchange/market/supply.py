@@ -1,0 +1,206 @@
+"""Pools and offers as the engine keeps them: by grade in price order, free slots as bits."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from core.slots import SECONDS_PER_SLOT, SLOTS_PER_DAY
+from exchange.market.calendar import SoldUnits
+from exchange.market.conditions import chunk_of, place_of
+from exchange.market.terms import Claim, Entry, OfferTerms, Placement, PoolTerms
+
+Tariff = tuple[tuple[int, int], ...]
+"""Price numerators of a duration, cheapest first, each with the UTC hours (bits) to start at."""
+
+ANY_HOUR = (1 << SLOTS_PER_DAY) - 1
+
+
+@dataclass(slots=True, eq=False)
+class PoolStock:
+    """A pool, what of it is sold, and its offers."""
+
+    terms: PoolTerms
+    sold: SoldUnits
+    offers: dict[int, OfferStock] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class OfferStock:
+    """An offer, what of it is sold, and where it still has its smallest chunk."""
+
+    terms: OfferTerms
+    pool: PoolStock
+    sold: SoldUnits
+    free_bits: int | None = None  # a bit for each slot from the supply's first; None: not known
+    tariffs: dict[int, Tariff] = field(default_factory=dict)
+    shelf_key: ShelfKey | None = None  # where it is listed, if it is
+
+    def free_units(self, start: int, end: int) -> int:
+        """Units that pool and offer both still have in every slot of `[start, end)`."""
+        return min(
+            self.terms.units - self.sold.most(start, end),
+            self.pool.terms.units - self.pool.sold.most(start, end),
+        )
+
+    def tariff(self, duration_slots: int) -> Tariff:
+        """What whole slots cost by the hour of the start."""
+        known = self.tariffs.get(duration_slots)
+        if known is None:
+            known = self.tariffs[duration_slots] = _tariff(self.terms.prices, duration_slots)
+        return known
+
+
+ShelfKey = tuple[int, Entry, int]
+"""(lowest price in micro-yuan per unit-hour, entry, id): the order of looking at offers."""
+
+Place = tuple[Placement, int | str]
+
+Shelf = list[tuple[ShelfKey, OfferStock]]
+
+
+class Supply:
+    """All pools and offers of a book. Slots before `first_slot` are past and forgotten."""
+
+    def __init__(self, first_slot: int) -> None:
+        self.first_slot = first_slot
+        self.pools: dict[int, PoolStock] = {}
+        self.offers: dict[int, OfferStock] = {}
+        self._shelves: dict[int, Shelf] = {}
+        self._pools_at: dict[Place, dict[int, PoolStock]] = {}
+
+    def set_pool(self, terms: PoolTerms) -> PoolStock:
+        """Take in a new pool, or new terms of a known one."""
+        stock = self.pools.get(terms.id)
+        if stock is None:
+            stock = self.pools[terms.id] = PoolStock(terms, SoldUnits(self.first_slot))
+        else:
+            for offer in stock.offers.values():
+                self._unlist(offer)
+            for place in _places(stock.terms):
+                del self._pools_at[place][terms.id]
+            stock.terms = terms
+        for place in _places(terms):
+            self._pools_at.setdefault(place, {})[terms.id] = stock
+        self._freshen(stock)
+        return stock
+
+    def set_offer(self, terms: OfferTerms) -> OfferStock:
+        """Take in a new offer, or new terms of a known one. `KeyError`: its pool is unknown;
+        `ValueError`: it was another pool's.
+        """
+        stock = self.offers.get(terms.id)
+        pool = self.pools[terms.pool]
+        if stock is not None and stock.pool is not pool:
+            raise ValueError("an offer stays with its pool")
+        if stock is None:
+            stock = OfferStock(terms, pool, SoldUnits(self.first_slot))
+            self.offers[terms.id] = pool.offers[terms.id] = stock
+        else:
+            self._unlist(stock)
+            stock.terms, stock.free_bits = terms, None
+            stock.tariffs.clear()
+        self._list(stock)
+        return stock
+
+    def claim(self, claim: Claim) -> None:
+        """Count units as sold."""
+        self._add(claim, claim.units)
+
+    def unclaim(self, claim: Claim) -> None:
+        """Take a claim back that nobody saw."""
+        self._add(claim, -claim.units)
+
+    def release(self, claim: Claim) -> None:
+        """Count units as no longer sold."""
+        self._add(claim, -claim.units)
+        self._freshen(self.pools[claim.pool])
+
+    def forget_before(self, slot: int) -> None:
+        """Let what lies before `slot` go; it becomes the first."""
+        self.first_slot = slot
+        for pool in self.pools.values():
+            pool.sold.forget_before(slot)
+        for offer in self.offers.values():
+            offer.sold.forget_before(slot)
+            offer.free_bits = None
+
+    def in_price_order(self, grades: Sequence[int]) -> Iterable[tuple[ShelfKey, OfferStock]]:
+        """Open offers of the grades that are not sold out, by lowest price, entry, id."""
+        shelves = [shelf for grade in grades if (shelf := self._shelves.get(grade))]
+        if len(shelves) == 1:
+            return shelves[0]
+        return heapq.merge(*shelves)
+
+    def offers_at(self, place: Place) -> Iterator[OfferStock]:
+        """Open offers of a pool, centre or region that are not sold out."""
+        for pool in self._pools_at[place].values():
+            for offer in pool.offers.values():
+                if offer.shelf_key is not None:
+                    yield offer
+
+    def free_bits(self, offer: OfferStock) -> int:
+        """A bit for each slot from the first: the offer still has its smallest chunk in it."""
+        if offer.free_bits is None:
+            terms, chunk = offer.terms, chunk_of(offer.terms)
+            low, high = max(self.first_slot, terms.start_slot), terms.end_slot
+            bits = 0
+            if low < high:
+                bits = offer.sold.slots_with_at_most(terms.units - chunk, low, high)
+                of_pool = offer.pool.terms.units - chunk
+                bits &= offer.pool.sold.slots_with_at_most(of_pool, low, high)
+            offer.free_bits = bits << (low - self.first_slot)
+        return offer.free_bits
+
+    def set_aside(self, offers: Iterable[OfferStock]) -> None:
+        """Stop looking at those that have nothing left in any slot, until something comes back."""
+        for offer in offers:
+            if not self.free_bits(offer):
+                self._unlist(offer)
+
+    def _add(self, claim: Claim, units: int) -> None:
+        pool = self.pools[claim.pool]
+        pool.sold.add(claim.start_slot, claim.end_slot, units)
+        self.offers[claim.offer].sold.add(claim.start_slot, claim.end_slot, units)
+        for offer in pool.offers.values():
+            offer.free_bits = None
+
+    def _freshen(self, pool: PoolStock) -> None:
+        for offer in pool.offers.values():
+            offer.free_bits = None
+            self._list(offer)
+
+    def _list(self, offer: OfferStock) -> None:
+        if offer.shelf_key is None and offer.terms.open and offer.pool.terms.open:
+            offer.shelf_key = (min(offer.terms.prices), offer.terms.entry, offer.terms.id)
+            shelf = self._shelves.setdefault(offer.pool.terms.grade, [])
+            insort(shelf, (offer.shelf_key, offer), key=_key)
+
+    def _unlist(self, offer: OfferStock) -> None:
+        if offer.shelf_key is not None:
+            shelf = self._shelves[offer.pool.terms.grade]
+            del shelf[bisect_left(shelf, offer.shelf_key, key=_key)]
+            offer.shelf_key = None
+
+
+def _places(pool: PoolTerms) -> list[Place]:
+    together = (Placement.SAME_POOL, Placement.SAME_CENTRE, Placement.SAME_REGION)
+    return [(placement, place_of(placement, pool)) for placement in together]
+
+
+def _key(listed: tuple[ShelfKey, OfferStock]) -> ShelfKey:
+    return listed[0]
+
+
+def _tariff(prices: tuple[int, ...], duration_slots: int) -> Tariff:
+    if len(prices) == 1:
+        return ((prices[0] * duration_slots * SECONDS_PER_SLOT, ANY_HOUR),)
+    hours_by_cost: dict[int, int] = {}
+    days, rest = divmod(duration_slots, SLOTS_PER_DAY)
+    twice = prices + prices
+    for hour in range(SLOTS_PER_DAY):
+        cost = (days * sum(prices) + sum(twice[hour : hour + rest])) * SECONDS_PER_SLOT
+        hours_by_cost[cost] = hours_by_cost.get(cost, 0) | 1 << hour
+    return tuple(sorted(hours_by_cost.items()))
