@@ -15,14 +15,14 @@ from core.errors import Conflict, InsufficientFunds
 from ledger.operations import GroupResult
 
 
-class PostingRefused(Conflict):  # noqa: N818 - the tree names facts
+class PostingRefused(Conflict):
     """A group was refused; ``code`` is its result code."""
 
     slug = "posting-refused"
     title = "The ledger refuses this posting"
 
 
-class AccountOpenedDifferently(Conflict):  # noqa: N818 - the tree names facts
+class AccountOpenedDifferently(Conflict):
     """The account stands in the books with another normal side, floor or number of stripes."""
 
     slug = "account-opened-differently"

@@ -7,9 +7,9 @@ it was, whatever comes before or after it, and the rows to be written already ca
 balance and their account's version.
 
 Which refusal is named where several hold: first what is known of the ids (a repeat is recognised
-also where its funds are gone since), then the operations in the order given, each by ``unbalanced``,
-``unknown_account``, ``hold_not_found``, ``hold_exhausted``, ``out_of_range``; at the end of the
-group its floors.
+also where its funds are gone since), then the operations in the order given: of a transfer its
+balance, its hold, its accounts leg by leg, what rests on the hold; at the end of the group its
+floors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EntryRow = tuple[UUID, int, int, int, int, int]
 
 @dataclass(slots=True)
 class AccountState:
-    """A locked account: debits above zero in ``balance``; ``side`` is 1 for debit, -1 for credit."""
+    """A locked account; debits are above zero in ``balance``; ``side``: 1 debit, -1 credit."""
 
     id: int
     side: int
@@ -360,12 +360,9 @@ def named_holds(groups: Sequence[Group]) -> set[UUID]:
     ids: set[UUID] = set()
     for group in groups:
         for operation in group:
-            if type(operation) is CreateHold:
-                ids.add(operation.id)
-            elif type(operation) is ReleaseHold or type(operation) is ExtendHold:
-                ids.add(operation.hold)
-            elif type(operation) is PostTransfer and operation.hold is not None:
-                ids.add(operation.hold)
+            hold = operation.id if type(operation) is CreateHold else operation.hold  # type: ignore[union-attr]
+            if hold is not None:
+                ids.add(hold)
     return ids
 
 

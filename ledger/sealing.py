@@ -24,7 +24,7 @@ class _SealedTransfers(SealedTable):
             {instants},
             (SELECT jsonb_agg(jsonb_build_array(e.account_id, e.amount, e.balance_after, e.version)
                               ORDER BY e.position)
-               FROM ledger_entry e WHERE e.transfer_id = {alias}.id))::text, 'UTF8'))"""
+               FROM ledger_entry e WHERE e.transfer_id = {alias}.id))::text, 'UTF8'))"""  # noqa: S608 - the alias is core.sealing's
 
 
 SEALED = _SealedTransfers(

@@ -5,7 +5,7 @@ Each joins the caller's transaction where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
@@ -101,22 +101,20 @@ def open_accounts(specs: Sequence[AccountSpec]) -> None:
 
     ``AccountOpenedDifferently`` where one is open with another side, floor or number of stripes.
     """
-    wanted = {
-        tuple(spec.key): (_SIDES[spec.normal_side], spec.floor, spec.stripes) for spec in specs
-    }
+    wanted = {spec.key: (_SIDES[spec.normal_side], spec.floor, spec.stripes) for spec in specs}
     if not wanted:
         return
-    opened = _opened(list(wanted))
+    opened = _opened(wanted)
     missing = [(*key, *form) for key, form in wanted.items() if key not in opened]
     if missing:
         with connection.cursor() as cursor:
             cursor.execute(_OPEN, [list(column) for column in zip(*missing, strict=True)])
-        opened = _opened(list(wanted))
+        opened = _opened(wanted)
     for key, form in wanted.items():
         # Missing still: another transaction opens it right now in a snapshot we cannot see.
         if opened.get(key, form) != form:
             raise AccountOpenedDifferently(
-                f"{AccountKey(*key)} is open with another normal side, floor or stripes"
+                f"{key} is open with another normal side, floor or stripes"
             )
 
 
@@ -163,10 +161,10 @@ def _post(groups: Sequence[Group], *, now: datetime) -> list[GroupResult]:
     return results
 
 
-def _opened(keys: list[tuple[object, ...]]) -> dict[tuple[object, ...], tuple[int, bool, int]]:
+def _opened(keys: Collection[AccountKey]) -> dict[AccountKey, tuple[int, bool, int]]:
     with connection.cursor() as cursor:
         cursor.execute(_OPENED, [list(column) for column in zip(*keys, strict=True)])
-        return {row[:4]: row[4:] for row in cursor.fetchall()}
+        return {AccountKey(*row[:4]): row[4:] for row in cursor.fetchall()}
 
 
 def _is_id_taken(error: IntegrityError) -> bool:

@@ -123,11 +123,7 @@ def write(posting: Posting, *, now: datetime) -> None:
         values += _columns(posting.new_entries)
     if posting.new_holds:
         parts.append(_NEW_HOLDS)
-        values += _columns(
-            (h.id, h.account.id, h.amount, h.code, h.reference, h.created_at, h.expires_at)
-            + (h.posted, h.released, h.resolution, h.resolved_at)
-            for h in posting.new_holds.values()
-        )
+        values += _columns(_hold_row(h) for h in posting.new_holds.values())
     if posting.changed_holds:
         parts.append(_CHANGED_HOLDS)
         values += _columns(
@@ -150,6 +146,11 @@ def _transfer_columns(transfers: list[PostTransfer]) -> list[list[Any]]:
     )
 
 
+def _hold_row(h: HoldState) -> tuple[Any, ...]:
+    head = (h.id, h.account.id, h.amount, h.code, h.reference, h.created_at, h.expires_at)
+    return (*head, h.posted, h.released, h.resolution, h.resolved_at)
+
+
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -157,7 +158,8 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 def _rows(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.cursor.execute(sql, values, prepare=True)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _execute(sql: str, values: list[Any]) -> None:

@@ -14,216 +14,214 @@ from django.db import migrations
 
 from core.sql import refuse_change_sql
 
-# The rows to look at are those of the statement, few; the tables are large and grow while a
-# session keeps its plan. So the look-ups into them are pinned to their indexes.
-BY_INDEX = "SET enable_seqscan = off SET enable_bitmapscan = off"
+# The rows to look at are those of the statement; the tables are large and grow while a session
+# keeps its plan, which may have been made for a single row. So look-ups into tables are pinned to
+# their indexes (BY_INDEX), and the two sides of an update are hashed (BY_HASH). No LIMIT: it would
+# talk the planner into a plan that is quick only where something is wrong.
+BY_INDEX = """SET enable_seqscan = off SET enable_bitmapscan = off
+        SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off"""
+BY_HASH = """SET enable_seqscan = off SET enable_bitmapscan = off
+        SET enable_nestloop = off SET enable_mergejoin = off"""
 
-CHECK_TRANSFERS = (
-    f"""
-    CREATE FUNCTION ledger_check_transfers() RETURNS trigger LANGUAGE plpgsql {BY_INDEX}
-        SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    DECLARE bad uuid;
+
+def guard(table, event, checks, *, transition, tuning, kind="uuid"):
+    """Forward and reverse SQL of one after-statement trigger.
+
+    ``checks``: (name of the broken rule, sentence, query of the first offender or null).
+    """
+    name = f"{table}_guard_{event.lower()}"
+    body = "\n".join(
+        f"""
+        {query}
+        IF bad IS NOT NULL THEN
+            RAISE EXCEPTION '{sentence}', bad
+                USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = '{rule}';
+        END IF;"""
+        for rule, sentence, query in checks
+    )
+    return (
+        f"""
+    CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+        {tuning} AS $$
+    DECLARE bad {kind};
     BEGIN
-        -- One entry is enough to look for: ledger_check_entries lets none in without the rest.
-        SELECT t.id INTO bad FROM written t
-          LEFT JOIN ledger_entry e ON e.transfer_id = t.id AND e.position = 1
-         WHERE e.transfer_id IS NULL LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'transfer % comes without its entries', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_transfer_comes_with_its_entries';
-        END IF;
-        SELECT t.id INTO bad FROM written t WHERE t.xid <> pg_current_xact_id() LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'transfer % does not carry the id of its transaction', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_transfer_carries_its_transaction';
-        END IF;
+        {body}
         RETURN NULL;
     END $$;
-    CREATE TRIGGER ledger_transfer_is_whole AFTER INSERT ON ledger_transfer
-        REFERENCING NEW TABLE AS written
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_transfers();
-    """,
-    """
-    DROP TRIGGER ledger_transfer_is_whole ON ledger_transfer;
-    DROP FUNCTION ledger_check_transfers();
-    """,
+    CREATE TRIGGER {name} AFTER {event} ON {table} REFERENCING {transition}
+        FOR EACH STATEMENT EXECUTE FUNCTION {name}();
+    """,  # noqa: S608 - built from the constants of this file
+        f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}();",
+    )
+
+
+INSERTED = "NEW TABLE AS written"
+UPDATED = "OLD TABLE AS before_it NEW TABLE AS after_it"
+
+NEW_TRANSFERS = guard(
+    "ledger_transfer",
+    "INSERT",
+    [
+        (
+            # One entry is enough to look for: the guard of entries lets none in without the rest.
+            "ledger_transfer_comes_with_its_entries",
+            "transfer % comes without its entries",
+            """
+        SELECT (array_agg(t.id))[1] INTO bad FROM written t
+          LEFT JOIN ledger_entry e ON e.transfer_id = t.id AND e.position = 1
+         WHERE e.transfer_id IS NULL;""",
+        ),
+        (
+            "ledger_transfer_carries_its_transaction",
+            "transfer % does not carry the id of its transaction",
+            """
+        SELECT (array_agg(t.id))[1] INTO bad FROM written t WHERE t.xid <> pg_current_xact_id();""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning=BY_INDEX,
 )
 
-CHECK_ENTRIES = (
-    f"""
-    CREATE FUNCTION ledger_check_entries() RETURNS trigger LANGUAGE plpgsql {BY_INDEX}
-        SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    DECLARE bad uuid;
-    BEGIN
-        -- With the key (transfer, position): exactly positions 1 to entry_count, once and for all.
-        SELECT n.transfer_id INTO bad
+NEW_ENTRIES = guard(
+    "ledger_entry",
+    "INSERT",
+    [
+        (
+            # With the key (transfer, position): exactly 1 to entry_count, once and for all.
+            "ledger_transfer_has_its_declared_entries",
+            "transfer % does not have the entries that it declares",
+            """
+        SELECT (array_agg(n.transfer_id))[1] INTO bad
           FROM (SELECT e.transfer_id, count(*) AS entries, min(e.position) AS first,
                        max(e.position) AS last
                   FROM written e GROUP BY e.transfer_id) n
           LEFT JOIN ledger_transfer t ON t.id = n.transfer_id
-         WHERE t.entry_count IS DISTINCT FROM n.entries OR n.first <> 1 OR n.last <> n.entries
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'transfer % does not have the entries that it declares', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_transfer_has_its_declared_entries';
-        END IF;
-        -- An entry that its account has not counted yet will not be: the account is written by
-        -- the same statement (ledger_check_accounts compares the two).
-        SELECT e.transfer_id INTO bad
-          FROM written e LEFT JOIN ledger_account a ON a.id = e.account_id
-         GROUP BY e.transfer_id, a.region, a.asset
-        HAVING sum(e.amount) <> 0 OR count(a.id) <> count(*)
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'transfer % does not balance in each asset and region', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_transfer_balances_by_asset_and_region';
-        END IF;
-        SELECT e.transfer_id INTO bad
-          FROM (SELECT w.account_id, max(w.version) AS version,
-                       (array_agg(w.transfer_id))[1] AS transfer_id
-                  FROM written w GROUP BY w.account_id) e
-          JOIN ledger_account a ON a.id = e.account_id
-         WHERE a.version < e.version
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'transfer % has an entry that its account does not count', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_entry_is_counted_by_its_account';
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER ledger_entry_balances AFTER INSERT ON ledger_entry
-        REFERENCING NEW TABLE AS written
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_entries();
-    """,
-    """
-    DROP TRIGGER ledger_entry_balances ON ledger_entry;
-    DROP FUNCTION ledger_check_entries();
-    """,
+         WHERE t.entry_count IS DISTINCT FROM n.entries OR n.first <> 1 OR n.last <> n.entries;""",
+        ),
+        (
+            "ledger_transfer_balances_by_asset_and_region",
+            "transfer % does not balance in each asset and region",
+            """
+        SELECT (array_agg(b.transfer_id))[1] INTO bad
+          FROM (SELECT e.transfer_id
+                  FROM written e LEFT JOIN ledger_account a ON a.id = e.account_id
+                 GROUP BY e.transfer_id, a.region, a.asset
+                HAVING sum(e.amount) <> 0 OR count(a.id) <> count(*)) b;""",
+        ),
+        (
+            # The account is written by the same statement, or it never counts the entry.
+            "ledger_entry_is_counted_by_its_account",
+            "transfer % has an entry that its account does not count or does not end at",
+            """
+        SELECT (array_agg(e.transfer_id))[1] INTO bad
+          FROM written e JOIN ledger_account a ON a.id = e.account_id
+         WHERE a.version < e.version OR (a.version = e.version AND a.balance <> e.balance_after);""",
+        ),
+        (
+            "ledger_balance_after_runs",
+            "transfer % has an entry that does not follow on the one before it",
+            """
+        SELECT (array_agg(r.transfer_id))[1] INTO bad
+          FROM (SELECT w.transfer_id, w.balance_after - w.amount AS balance_before,
+                       lag(w.balance_after) OVER by_version AS balance_left
+                  FROM written w
+                WINDOW by_version AS (PARTITION BY w.account_id ORDER BY w.version)) r
+         WHERE r.balance_before <> r.balance_left;""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning=BY_INDEX,
 )
 
-CHECK_ACCOUNTS = (
-    f"""
-    CREATE FUNCTION ledger_check_accounts() RETURNS trigger LANGUAGE plpgsql {BY_INDEX} AS $$
-    DECLARE bad bigint;
-    BEGIN
-        SELECT n.id INTO bad FROM after_it n LEFT JOIN before_it o ON o.id = n.id
+CHANGED_ACCOUNTS = guard(
+    "ledger_account",
+    "UPDATE",
+    [
+        (
+            "ledger_account_keeps_its_nature",
+            "account % is opened once, for good",
+            """
+        SELECT min(n.id) INTO bad FROM after_it n LEFT JOIN before_it o ON o.id = n.id
          WHERE (o.owner, o.code, o.region, o.asset, o.normal_side, o.floor, o.stripe, o.stripes)
                IS DISTINCT FROM
-               (n.owner, n.code, n.region, n.asset, n.normal_side, n.floor, n.stripe, n.stripes)
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'account % is opened once, for good', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_account_keeps_its_nature';
-        END IF;
-        SELECT n.id INTO bad
-          FROM after_it n
-          JOIN before_it o ON o.id = n.id
-          CROSS JOIN LATERAL (
-               SELECT count(*) AS entries, COALESCE(sum(r.amount), 0) AS amount,
-                      COALESCE(bool_and(r.balance_after = o.balance + r.running), true) AS runs
-                 FROM (SELECT e.amount, e.balance_after, sum(e.amount) OVER (ORDER BY e.version)
-                              AS running
-                         FROM ledger_entry e
-                        WHERE e.account_id = n.id AND e.version > o.version) r) e
-         WHERE (n.version, n.balance) IS DISTINCT FROM (o.version, o.balance)
-           AND (n.version <> o.version + e.entries OR n.balance <> o.balance + e.amount
-                OR NOT e.runs)
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'account % does not stand where its entries leave it', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_balance_is_the_sum_of_entries';
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER ledger_account_follows_its_entries AFTER UPDATE ON ledger_account
-        REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_accounts();
-
-    CREATE FUNCTION ledger_check_opening() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE bad bigint;
-    BEGIN
-        SELECT n.id INTO bad FROM opened n
-         WHERE (n.balance, n.held, n.version) <> (0, 0, 0) LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'account % is not opened empty', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_account_is_opened_empty';
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER ledger_account_is_opened_empty AFTER INSERT ON ledger_account
-        REFERENCING NEW TABLE AS opened
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_opening();
-    """,
-    """
-    DROP TRIGGER ledger_account_is_opened_empty ON ledger_account;
-    DROP FUNCTION ledger_check_opening();
-    DROP TRIGGER ledger_account_follows_its_entries ON ledger_account;
-    DROP FUNCTION ledger_check_accounts();
-    """,
+               (n.owner, n.code, n.region, n.asset, n.normal_side, n.floor, n.stripe, n.stripes);""",
+        ),
+        (
+            # Versions and sums forward from where it stood, so by induction from the opening.
+            "ledger_balance_is_the_sum_of_entries",
+            "account % does not stand where its entries leave it",
+            """
+        SELECT min(n.id) INTO bad FROM after_it n JOIN before_it o ON o.id = n.id
+         WHERE (n.version <> o.version OR n.balance <> o.balance)
+           AND (SELECT count(*) <> n.version - o.version
+                       OR COALESCE(sum(e.amount), 0) <> n.balance - o.balance
+                  FROM ledger_entry e
+                 WHERE e.account_id = n.id AND e.version > o.version);""",
+        ),
+    ],
+    transition=UPDATED,
+    tuning=BY_HASH,
+    kind="bigint",
 )
 
-CHECK_HOLDS = (
-    f"""
-    CREATE FUNCTION ledger_check_new_holds() RETURNS trigger LANGUAGE plpgsql {BY_INDEX}
-        SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    DECLARE bad uuid;
-    BEGIN
-        SELECT h.id INTO bad FROM written h
-          LEFT JOIN ledger_account a ON a.id = h.account_id
-         WHERE a.id IS NULL LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'hold % stands on no account', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_hold_stands_on_an_account';
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER ledger_hold_stands_on_an_account AFTER INSERT ON ledger_hold
-        REFERENCING NEW TABLE AS written
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_new_holds();
+NEW_ACCOUNTS = guard(
+    "ledger_account",
+    "INSERT",
+    [
+        (
+            "ledger_account_is_opened_empty",
+            "account % is not opened empty",
+            """
+        SELECT min(n.id) INTO bad FROM written n WHERE (n.balance, n.held, n.version) <> (0, 0, 0);""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning="",
+    kind="bigint",
+)
 
-    CREATE FUNCTION ledger_check_holds() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE bad uuid;
-    BEGIN
-        SELECT n.id INTO bad FROM after_it n LEFT JOIN before_it o ON o.id = n.id
+NEW_HOLDS = guard(
+    "ledger_hold",
+    "INSERT",
+    [
+        (
+            "ledger_hold_stands_on_an_account",
+            "hold % stands on no account",
+            """
+        SELECT (array_agg(h.id))[1] INTO bad FROM written h
+          LEFT JOIN ledger_account a ON a.id = h.account_id
+         WHERE a.id IS NULL;""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning=BY_INDEX,
+)
+
+CHANGED_HOLDS = guard(
+    "ledger_hold",
+    "UPDATE",
+    [
+        (
+            "ledger_hold_only_shrinks",
+            "hold % only shrinks, and resolves once",
+            """
+        SELECT (array_agg(n.id))[1] INTO bad FROM after_it n LEFT JOIN before_it o ON o.id = n.id
          WHERE (o.account_id, o.amount, o.code, o.reference, o.created_at)
                IS DISTINCT FROM (n.account_id, n.amount, n.code, n.reference, n.created_at)
             OR n.posted < o.posted OR n.released < o.released
             OR (o.resolved_at IS NOT NULL AND
-                (o.resolution, o.resolved_at) IS DISTINCT FROM (n.resolution, n.resolved_at))
-         LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'hold % only shrinks, and resolves once', bad
-                USING ERRCODE = 'integrity_constraint_violation',
-                      CONSTRAINT = 'ledger_hold_only_shrinks';
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER ledger_hold_only_shrinks AFTER UPDATE ON ledger_hold
-        REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_check_holds();
-    """,
-    """
-    DROP TRIGGER ledger_hold_only_shrinks ON ledger_hold;
-    DROP FUNCTION ledger_check_holds();
-    DROP TRIGGER ledger_hold_stands_on_an_account ON ledger_hold;
-    DROP FUNCTION ledger_check_new_holds();
-    """,
+                (o.resolution, o.resolved_at) IS DISTINCT FROM (n.resolution, n.resolved_at));""",
+        ),
+    ],
+    transition=UPDATED,
+    tuning=BY_HASH,
 )
 
 REFUSE_REMOVAL = tuple(
     (
-        f'CREATE TRIGGER "{table}_is_never_removed" BEFORE DELETE OR TRUNCATE ON "{table}" '
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
-        f'DROP TRIGGER "{table}_is_never_removed" ON "{table}"',
+        f"""CREATE TRIGGER {table}_is_never_removed BEFORE DELETE OR TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
+        f"DROP TRIGGER {table}_is_never_removed ON {table}",
     )
     for table in ("ledger_account", "ledger_hold")
 )
@@ -250,10 +248,12 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(*sql)
         for sql in (
-            CHECK_TRANSFERS,
-            CHECK_ENTRIES,
-            CHECK_ACCOUNTS,
-            CHECK_HOLDS,
+            NEW_TRANSFERS,
+            NEW_ENTRIES,
+            NEW_ACCOUNTS,
+            CHANGED_ACCOUNTS,
+            NEW_HOLDS,
+            CHANGED_HOLDS,
             refuse_change_sql("ledger_transfer"),
             refuse_change_sql("ledger_entry"),
             refuse_change_sql("ledger_seal"),
