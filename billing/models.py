@@ -1,0 +1,25 @@
+"""Re-exported for Django's loader; import models from their rooms."""
+
+from billing.metering.models import UnratedRecord, UsageRecord
+from billing.rating.models import Charge, ChargeLine
+from billing.settlement.models import (
+    Obligation,
+    Payout,
+    RegionPayment,
+    SettlementBatch,
+    SettlementPeriod,
+    TopUp,
+)
+
+__all__ = [
+    "Charge",
+    "ChargeLine",
+    "Obligation",
+    "Payout",
+    "RegionPayment",
+    "SettlementBatch",
+    "SettlementPeriod",
+    "TopUp",
+    "UnratedRecord",
+    "UsageRecord",
+]
