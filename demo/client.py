@@ -1,0 +1,157 @@
+"""The exchange as seen from outside: HTTP, JSON, a key for each party."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+
+API: Final = "/api/v1"
+_TRIES: Final = 6
+_TIMEOUT_S: Final = 30.0
+_AGAIN: Final = frozenset({429, 502, 503, 504})
+
+
+class Refused(Exception):  # noqa: N818 - what happened, in the API's own word
+    """The API refused a request; `problem` is its problem document."""
+
+    def __init__(self, call: str, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.problem = problem
+        fields = "; ".join(
+            f"{error.get('field')}: {error.get('rule')}"
+            for error in list(problem.get("errors", ()))[:5]
+        )
+        super().__init__(
+            f"{call} answered {status}: {problem.get('title')}. {problem.get('detail')} {fields}"
+        )
+
+    @property
+    def slug(self) -> str:
+        """The last part of the problem's type."""
+        return str(self.problem.get("type", "")).rstrip("/").rpartition("/")[2]
+
+
+@dataclass
+class Timings:
+    """How often each kind of request was made, and how long the answers took in all."""
+
+    count: int = 0
+    seconds: float = 0.0
+    slowest_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one answer."""
+        self.count += 1
+        self.seconds += seconds
+        self.slowest_s = max(self.slowest_s, seconds)
+
+
+@dataclass
+class Api:
+    """An HTTP client for any number of keys. Use as an asynchronous context manager."""
+
+    base_url: str
+    connections: int = 12
+    timings: dict[str, Timings] = field(default_factory=lambda: defaultdict(Timings))
+
+    async def __aenter__(self) -> Self:
+        self._client = httpx.AsyncClient(
+            base_url=self.base_url,
+            timeout=_TIMEOUT_S,
+            limits=httpx.Limits(
+                max_connections=self.connections, max_keepalive_connections=self.connections
+            ),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(self, path: str, *, key: str | None, **query: Any) -> Any:
+        """The answer's JSON; `Refused` where it is a problem."""
+        response = await self._ask("GET", path, key, None, query)
+        return msgspec.json.decode(response.content)
+
+    async def text(self, path: str, *, key: str, **query: Any) -> str:
+        """The answer's body as text; `Refused` where it is a problem."""
+        return (await self._ask("GET", path, key, None, query)).text
+
+    async def post(self, path: str, body: Any = None, *, key: str | None) -> Any:
+        """The answer's JSON, or None where it has no body."""
+        return _decoded(await self._ask("POST", path, key, body, {}))
+
+    async def put(self, path: str, body: Any, *, key: str) -> Any:
+        """The answer's JSON, or None where it has no body."""
+        return _decoded(await self._ask("PUT", path, key, body, {}))
+
+    async def pages(self, path: str, *, key: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
+        """All rows of a list, a page at a time."""
+        cursor: str | None = None
+        while True:
+            page = await self.get(
+                path, key=key, limit=200, **query, **({"cursor": cursor} if cursor else {})
+            )
+            for row in page["results"]:
+                yield row
+            cursor = page["next"]
+            if not cursor:
+                return
+
+    async def _ask(
+        self, method: str, path: str, key: str | None, body: Any, query: Mapping[str, Any]
+    ) -> httpx.Response:
+        """Ask, and again while the answer says that it helps; a write keeps its own key."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if method != "GET":
+            headers["Idempotency-Key"] = str(uuid.uuid4())
+            headers["Content-Type"] = "application/json"
+        content = None if method == "GET" else msgspec.json.encode({} if body is None else body)
+        call = f"{method} {_shape(path)}"
+        for attempt in range(1, _TRIES + 1):
+            started = time.perf_counter()
+            try:
+                response = await self._client.request(
+                    method, API + path, headers=headers, content=content, params=dict(query)
+                )
+            except httpx.TransportError:
+                if attempt == _TRIES:
+                    raise
+            else:
+                self.timings[call].add(time.perf_counter() - started)
+                if response.status_code not in _AGAIN or attempt == _TRIES:
+                    return _checked(call, response)
+            await asyncio.sleep(0.2 * attempt)
+        raise AssertionError("unreachable")
+
+
+def _checked(call: str, response: httpx.Response) -> httpx.Response:
+    if response.status_code < 400:
+        return response
+    try:
+        problem = msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {"title": "no problem document", "detail": response.text[:300]}
+    raise Refused(call, response.status_code, problem)
+
+
+def _decoded(response: httpx.Response) -> Any:
+    return msgspec.json.decode(response.content) if response.content else None
+
+
+def _shape(path: str) -> str:
+    """The path with ids replaced, as a name for its timings."""
+    return "/".join("{id}" if len(part) == 36 else part for part in path.split("/"))
