@@ -49,8 +49,8 @@ def main() -> None:
     old = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(merged(old, figures), indent=1) + "\n")
-    print(table(figures))
-    print(f"written to {RESULTS}")
+    _say(table(figures))
+    _say(f"written to {RESULTS}")
 
 
 def _run(module: str, stage: Stage) -> list[Figure]:
@@ -68,7 +68,8 @@ def _run(module: str, stage: Stage) -> list[Figure]:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
