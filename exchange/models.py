@@ -1,0 +1,40 @@
+"""Re-exported for Django's loader; import models from their rooms."""
+
+from exchange.capacity.models import (
+    Book,
+    BookEvent,
+    Centre,
+    CentreHour,
+    DeviceFigure,
+    DeviceModel,
+    Grade,
+    Pool,
+    PoolDay,
+)
+from exchange.market.models import Admission, Offer, Order, Trade, TradeRelease
+from exchange.pricing.models import RuleSet
+from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
+from exchange.topology.models import Link, Region
+
+__all__ = [
+    "Admission",
+    "Book",
+    "BookEvent",
+    "Centre",
+    "CentreHour",
+    "DeviceFigure",
+    "DeviceModel",
+    "Grade",
+    "Lease",
+    "LeaseAccess",
+    "LeaseEvent",
+    "Link",
+    "Offer",
+    "Order",
+    "Pool",
+    "PoolDay",
+    "Region",
+    "RuleSet",
+    "Trade",
+    "TradeRelease",
+]
