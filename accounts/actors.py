@@ -58,7 +58,7 @@ class Actor:
             )
 
     def require_operator(self, *roles: str) -> None:
-        """``OperatorRoleMissing`` unless it holds one of ``roles`` (any role where none is given)."""
+        """``OperatorRoleMissing`` unless it holds one of ``roles`` (any where none is given)."""
         if self.is_system:
             return
         if not self.operator_roles.intersection(roles or OPERATOR_ROLES):
@@ -127,6 +127,7 @@ def for_user(user: User, organisation_id: UUID | None = None) -> Actor:
         organisation is not None and _ready(organisation) and "operator" in organisation.kinds
     )
     roles = frozenset(user.operator_roles.values_list("role", flat=True)) if operates else None
+    scopes = MEMBER_ROLES[membership.role] if membership else frozenset()
     return Actor(
         kind="person",
         id=user.id,
@@ -135,7 +136,7 @@ def for_user(user: User, organisation_id: UUID | None = None) -> Actor:
         organisation_kinds=frozenset(organisation.kinds if organisation else ()),
         organisation_verified=_ready(organisation),
         region_code=organisation.region_code if organisation else None,
-        scopes=MEMBER_ROLES[membership.role] if membership else frozenset(),
+        scopes=scopes | {"operator"} if roles else scopes,
         operator_roles=roles or frozenset(),
         person_id=user.id,
     )

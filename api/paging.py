@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from drf_spectacular.utils import inline_serializer
+from rest_framework.fields import CharField
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from api.errors import CursorInvalid
 from core.errors import InvalidInput
@@ -127,3 +130,17 @@ class CursorPages(BasePagination):
                 "description": "The `next` of the page before.",
             },
         ]
+
+
+def paged(serializer: type[BaseSerializer]) -> Any:
+    """The schema of a page of ``serializer``, for ``extend_schema`` of a plain view."""
+    name = serializer.__name__.removesuffix("Serializer")
+    return inline_serializer(
+        f"{name}Page",
+        {
+            "results": serializer(many=True),
+            "next": CharField(
+                allow_null=True, help_text="The `cursor` of the next page; null at the end."
+            ),
+        },
+    )
