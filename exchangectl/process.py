@@ -157,9 +157,12 @@ class Child:
 
         try:
             wait_until(ready_or_dead, timeout_s=timeout_s, what=f"{self.name} was not ready")
-        except StartError:
+        except StartError as error:
+            ended = not self.alive
             self.kill()
-            raise
+            if ended:
+                raise
+            raise StartError(f"{error}; {self.log_path} ends with:\n{self.log_tail()}") from error
 
     def log_tail(self, lines: int = 12) -> str:
         """The last lines of the log."""

@@ -44,6 +44,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _STOP_ORDER: Final = ("web", "beat", "general", "matcher", "valkey", "postgres")
 _SERVERS: Final = ("valkey", "postgres")
 _REVIVE_PAUSE_S: Final = 1.0
+_COLLECTED: Final = ".collected"
 
 
 def _quiet(_line: str) -> None:
@@ -399,14 +400,17 @@ def _secrets(data_dir: Path) -> dict[str, str]:
 
 def _prepare(owner_env: Mapping[str, str], *, migrate: bool, say: Callable[[str], None]) -> None:
     """Migrate as the owner and grant the app role its rights; collect static files meanwhile."""
-    collect = subprocess.Popen(
-        [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"],
-        cwd=ROOT,
-        env=dict(owner_env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    static_root = Path(owner_env["STATIC_ROOT"])
+    collect = None
+    if not _collected_since_last_change(static_root):
+        collect = subprocess.Popen(
+            [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"],
+            cwd=ROOT,
+            env=dict(owner_env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     try:
         if migrate:
             say("applying migrations")
@@ -414,9 +418,21 @@ def _prepare(owner_env: Mapping[str, str], *, migrate: bool, say: Callable[[str]
             _manage("migrate", "-v0", "--no-input", "--skip-checks", env=as_owner)
             _manage("grant_app_role", env=owner_env)
     finally:
-        output, _ = collect.communicate()
-    if collect.returncode != 0:
-        raise StartError(f"collectstatic failed:\n{output}")
+        output = collect.communicate()[0] if collect else ""
+    if collect:
+        if collect.returncode != 0:
+            raise StartError(f"collectstatic failed:\n{output}")
+        (static_root / _COLLECTED).touch()
+
+
+def _collected_since_last_change(static_root: Path) -> bool:
+    """Whether no static file, package or setting is newer than the last ``collectstatic``."""
+    try:
+        collected_at = (static_root / _COLLECTED).stat().st_mtime
+    except FileNotFoundError:
+        return False
+    sources = [*ROOT.glob("*/static/**/*"), ROOT / "config" / "settings.py", Path(sys.prefix)]
+    return all(path.stat().st_mtime < collected_at for path in sources)
 
 
 def _manage(*arguments: str, env: Mapping[str, str], check: bool = True) -> str:
@@ -486,7 +502,7 @@ def _processes(
 def _await_ready(child: Child, base_url: str) -> None:
     """Web answers ``/readyz``; workers and beat leave their ready file (newer than their start)."""
     if child.name == "web":
-        child.wait_until(lambda: _answers(f"{base_url}/readyz"), timeout_s=60)
+        child.wait_until(lambda: _web_answers(child, f"{base_url}/readyz"), timeout_s=60)
         return
     ready_file = Path(child.env["EXCHANGE_READY_FILE"])
     child.wait_until(
@@ -494,10 +510,16 @@ def _await_ready(child: Child, base_url: str) -> None:
     )
 
 
-def _answers(url: str) -> bool:
+def _web_answers(web: Child, url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
             return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        if error.code == 500:  # broken code or configuration: waiting would not mend it
+            raise StartError(
+                f"web answers 500; {web.log_path} ends with:\n{web.log_tail()}"
+            ) from error
+        return False
     except (urllib.error.URLError, OSError):
         return False
 
