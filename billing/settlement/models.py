@@ -1,39 +1,27 @@
-"""Periods, settlement batches, what they owe to whom, and payouts."""
+"""Settlement batches, what they owe to whom, and payouts."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
 
+from billing.periods.models import PeriodState, SettlementPeriod
 from billing.settlement.states import BATCH_OPEN
 from core.ids import new_id
 from core.models import AppendOnly
 
-
-class PeriodState(models.TextChoices):
-    OPEN = "open", "Open"  # takes charges; exactly one is open
-    CLOSING = "closing", "Closing"  # cut off: being settled
-    CLOSED = "closed", "Closed"  # sealed by an approved batch
-
-
-class SettlementPeriod(models.Model):
-    """A day of the operator's time zone, half-open. One is open at a time."""
-
-    id = models.AutoField(primary_key=True)
-    date = models.DateField(unique=True)
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(help_text="the cut-off: planned, then actual")
-    closed_at = models.DateTimeField(null=True)
-    state = models.CharField(max_length=16, choices=PeriodState.choices, default=PeriodState.OPEN)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["state"], condition=Q(state="open"), name="one_period_is_open"
-            ),
-            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="period_has_time"),
-        ]
+__all__ = [
+    "BatchState",
+    "Obligation",
+    "ObligationKind",
+    "Payout",
+    "PayoutState",
+    "PeriodState",
+    "RegionPayment",
+    "SettlementBatch",
+    "SettlementPeriod",
+    "TopUp",
+]
 
 
 class BatchState(models.TextChoices):

@@ -1,4 +1,4 @@
-"""The states of a settlement batch and of a period, as tables."""
+"""The states of a settlement batch, as a table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,4 @@ BATCH_TRANSITIONS: dict[tuple[str, str], str] = {
     ("approved", "execute"): "executing",
     ("executing", "settle"): "settled",
     ("executing", "fail"): "failed",
-}
-
-PERIOD_TRANSITIONS: dict[tuple[str, str], str] = {
-    ("open", "cut_off"): "closing",
-    ("closing", "close"): "closed",
 }

@@ -1,0 +1,105 @@
+"""The verbs of periods: keep one open, cut it off, close it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit
+from accounts.actors import Actor
+from billing.periods.errors import NoOpenPeriod
+from billing.periods.locks import lock_open_period, share_open_period
+from billing.periods.models import PeriodState, SettlementPeriod
+from billing.periods.states import PERIOD_TRANSITIONS
+from core.states import next_state
+
+_ATTEMPTS = 3
+
+
+def ensure_open_period(*, now: datetime) -> SettlementPeriod:
+    """The open period, kept open until the caller's transaction ends.
+
+    Where there is none yet, that of the operator's present day is opened.
+    """
+    for _ in range(_ATTEMPTS):
+        period = share_open_period()
+        if period is not None:
+            return period
+        # None yet, or it was cut off while we waited: its successor is in sight of the next look.
+        if not SettlementPeriod.objects.filter(state=PeriodState.OPEN).exists():
+            day = _operator_date(now)
+            SettlementPeriod.objects.bulk_create(
+                [
+                    SettlementPeriod(
+                        date=day, starts_at=_begins_at(day), ends_at=_begins_at(day + _DAY)
+                    )
+                ],
+                ignore_conflicts=True,
+            )
+    raise NoOpenPeriod("The next period is just being opened; try again.")
+
+
+def cut_off(*, actor: Actor, now: datetime) -> SettlementPeriod:
+    """Set the open period to closing and open the next one, in one transaction.
+
+    Business goes on: charges that come later are in the next period. The cut-off may come before
+    the day is over (then the next period begins early) or after (days without a cut-off have
+    none). Returns the period that closes.
+    """
+    actor.require_operator("settlement_clerk")
+    with transaction.atomic():
+        period = lock_open_period()
+        if period is None:
+            raise NoOpenPeriod("There is no open period to cut off, or another cut-off runs.")
+        period.state = next_state(
+            PERIOD_TRANSITIONS, period.state, "cut_off", what=f"period {period.date}"
+        )
+        period.ends_at = max(now, period.starts_at + timedelta(microseconds=1))
+        period.save(update_fields=["state", "ends_at"])
+        day = max(period.date + _DAY, _operator_date(now))
+        SettlementPeriod.objects.create(
+            date=day, starts_at=period.ends_at, ends_at=_begins_at(day + _DAY)
+        )
+        if not actor.is_system:
+            audit.record(
+                actor=actor,
+                action="period.cut_off",
+                subject_kind="settlement_period",
+                subject_id=str(period.pk),
+                before={"state": "open"},
+                after={"state": period.state, "date": period.date},
+                now=now,
+            )
+    return period
+
+
+def is_due(*, now: datetime) -> bool:
+    """Whether the open period has come to its planned end."""
+    return SettlementPeriod.objects.filter(state=PeriodState.OPEN, ends_at__lte=now).exists()
+
+
+def close(*, period: SettlementPeriod, now: datetime) -> None:
+    """Seal a locked, closing period."""
+    period.state = next_state(
+        PERIOD_TRANSITIONS, period.state, "close", what=f"period {period.date}"
+    )
+    period.closed_at = now
+    period.save(update_fields=["state", "closed_at"])
+
+
+_DAY = timedelta(days=1)
+
+
+def _zone() -> ZoneInfo:
+    return ZoneInfo(settings.OPERATOR_TIME_ZONE)
+
+
+def _operator_date(at: datetime) -> date:
+    return at.astimezone(_zone()).date()
+
+
+def _begins_at(day: date) -> datetime:
+    return datetime.combine(day, time(0), tzinfo=_zone())
