@@ -1,0 +1,169 @@
+"""The ledger in plain Python: an independent account of what every call must answer and leave.
+
+It works on deep copies, one group at a time, and knows nothing of locks, versions or SQL.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from ledger.services import (
+    AccountKey,
+    AccountSpec,
+    CreateHold,
+    ExtendHold,
+    Group,
+    PostTransfer,
+    ReleaseHold,
+)
+
+
+class Refusal(Exception):
+    """A group is refused with this code."""
+
+
+@dataclass
+class ModelAccount:
+    """Displayed balance (normal side) and what is held."""
+
+    side: int
+    floor: bool
+    striped: bool
+    balance: int = 0
+    held: int = 0
+
+
+@dataclass
+class ModelHold:
+    """A hold as it was made, and what became of it."""
+
+    made: CreateHold
+    expires_at: datetime | None
+    rest: int
+    posted: int = 0
+
+
+@dataclass
+class Model:
+    """All of the books."""
+
+    accounts: dict[AccountKey, ModelAccount] = field(default_factory=dict)
+    holds: dict[UUID, ModelHold] = field(default_factory=dict)
+    transfers: dict[UUID, PostTransfer] = field(default_factory=dict)
+
+    def open(self, spec: AccountSpec) -> None:
+        side = 1 if spec.normal_side == "debit" else -1
+        self.accounts[spec.key] = ModelAccount(side, spec.floor, spec.stripes > 1)
+
+    def post(self, groups: list[Group], now: datetime) -> list[str]:
+        return [self._group(group) for group in groups]
+
+    def expire(self, now: datetime) -> int:
+        expired = 0
+        for hold in self.holds.values():
+            if hold.rest and hold.expires_at is not None and hold.expires_at <= now:
+                self.accounts[hold.made.account].held -= hold.rest
+                hold.rest = 0
+                expired += 1
+        return expired
+
+    def _group(self, group: Group) -> str:
+        seen = [self._seen(op) for op in group if isinstance(op, (PostTransfer, CreateHold))]
+        if "other" in seen or len(set(seen)) > 1:
+            return "conflicting_content"
+        if seen and seen[0] == "same":
+            return "exists"
+        before = copy.deepcopy((self.accounts, self.holds, self.transfers))
+        try:
+            for operation in group:
+                self._apply(operation)
+            for account in self.accounts.values():
+                if account.floor and account.balance - account.held < 0:
+                    raise Refusal("insufficient_funds")
+        except Refusal as refusal:
+            self.accounts, self.holds, self.transfers = before
+            return str(refusal)
+        return "ok"
+
+    def _seen(self, operation: PostTransfer | CreateHold) -> str:
+        if isinstance(operation, PostTransfer):
+            known = self.transfers.get(operation.id)
+            return "new" if known is None else "same" if known == operation else "other"
+        hold = self.holds.get(operation.id)
+        if hold is None:
+            return "new"
+        made = hold.made
+        same = (made.account, made.amount, made.code, made.reference) == (
+            operation.account,
+            operation.amount,
+            operation.code,
+            operation.reference,
+        )
+        return "same" if same else "other"
+
+    def _apply(self, operation: object) -> None:
+        match operation:
+            case PostTransfer():
+                self._post(operation)
+            case CreateHold():
+                if operation.id in self.holds:
+                    raise Refusal("conflicting_content")
+                account = self._account(operation.account)
+                if account.striped:
+                    raise Refusal("unknown_account")
+                account.held += operation.amount
+                self.holds[operation.id] = ModelHold(
+                    operation, operation.expires_at, operation.amount
+                )
+            case ReleaseHold():
+                hold = self._hold(operation.hold)
+                amount = hold.rest if operation.amount is None else operation.amount
+                self._shrink(hold, amount)
+            case ExtendHold():
+                hold = self._hold(operation.hold)
+                if hold.rest == 0:
+                    raise Refusal("hold_exhausted")
+                hold.expires_at = operation.expires_at
+
+    def _post(self, transfer: PostTransfer) -> None:
+        if transfer.id in self.transfers:
+            raise Refusal("conflicting_content")
+        for place in {(leg.account.region, leg.account.asset) for leg in transfer.legs}:
+            if sum(
+                leg.amount
+                for leg in transfer.legs
+                if (leg.account.region, leg.account.asset) == place
+            ):
+                raise Refusal("unbalanced")
+        hold = self._hold(transfer.hold) if transfer.hold else None
+        taken = 0
+        for leg in transfer.legs:
+            account = self._account(leg.account)
+            account.balance += leg.amount * account.side
+            if hold and leg.account == hold.made.account:
+                taken -= leg.amount * account.side
+        if hold:
+            if taken <= 0:
+                raise Refusal("hold_not_found")
+            self._shrink(hold, taken)
+            hold.posted += taken
+        self.transfers[transfer.id] = transfer
+
+    def _shrink(self, hold: ModelHold, amount: int) -> None:
+        if amount > hold.rest:
+            raise Refusal("hold_exhausted")
+        hold.rest -= amount
+        self.accounts[hold.made.account].held -= amount
+
+    def _account(self, key: AccountKey) -> ModelAccount:
+        if key not in self.accounts:
+            raise Refusal("unknown_account")
+        return self.accounts[key]
+
+    def _hold(self, id: UUID) -> ModelHold:
+        if id not in self.holds:
+            raise Refusal("hold_not_found")
+        return self.holds[id]
