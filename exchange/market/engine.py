@@ -22,7 +22,6 @@ from typing import Final
 
 from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions
-from exchange.market.anywhere import plan_anywhere
 from exchange.market.journal import Journal, fill_of
 from exchange.market.ladder import Ladder, Rung
 from exchange.market.search import Part, Plan, Search
@@ -53,6 +52,7 @@ from exchange.market.terms import (
     TimeInForce,
 )
 from exchange.market.together import plan_together
+from exchange.market.walk import settle_on
 
 _SLOTS_KEPT: Final = 2
 """How far the clock may go back between batches before the state must be rebuilt."""
@@ -219,8 +219,11 @@ class BookState:
         ask = self._search.ask(order, self._now_s)
         if not ask.starts:
             return []
-        anywhere = order.placement is Placement.ANYWHERE
-        plan = (plan_anywhere if anywhere else plan_together)(self._search, ask)
+        if order.placement is Placement.ANYWHERE:
+            listed = self._supply.in_price_order(tuple(ask.limits))
+            plan = settle_on(self._search, ask, listed)
+        else:
+            plan = plan_together(self._search, ask)
         self._supply.set_aside(ask.sold_out)
         return plan
 

@@ -3,7 +3,7 @@
 Offers are looked at in the order of their lowest price, which bounds their all-in value from below;
 a search ends as soon as nothing that is left could rank better. Possible starts are bits of a whole
 number. What a pool says to an order's wishes is remembered by the wishes, since many orders share
-theirs. `anywhere` and `together` search on these means for the two kinds of placement.
+theirs. `walk` and `together` find on these means what an order is filled with.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from exchange.market.calendar import runs
 from exchange.market.conditions import POOL_TESTS, TESTS
 from exchange.market.supply import ANY_HOUR, OfferStock, Supply, Tariff
 from exchange.market.terms import (
+    Entry,
     Network,
     OrderTerms,
     PathTerms,
     PoolTerms,
 )
+
+Rank = tuple[int, Entry, int, int]
+"""(all-in value, the offer's entry, its id, start): smaller is better."""
 
 _MOST_WISHES_KEPT: Final = 20_000
 _WISHES_OF_POOL: Final = tuple(test for name, test in TESTS if name in POOL_TESTS)
@@ -37,6 +41,7 @@ class Part:
     units: int
     numerator: int
     path: PathTerms
+    value: int  # all-in, at the offer's own price
 
 
 Plan = list[Part]
@@ -136,8 +141,12 @@ class Search:
             known = self._verdicts[wishes] = {}
         return known
 
-    def has_free_slots(self, ask: Ask, offer: OfferStock) -> bool:
-        """Whether the offer has a chunk left in any slot that the order may use."""
+    def may_give(self, ask: Ask, offer: OfferStock) -> bool:
+        """Whether the offer is of a grade that the order takes, with a chunk left in any slot that
+        it may use.
+        """
+        if offer.pool.terms.grade not in ask.limits:
+            return False
         bits = self.supply.free_bits(offer)
         if not bits:
             ask.sold_out.append(offer)
@@ -206,16 +215,22 @@ class Search:
         stop = min(ask.starts.stop, offer.terms.end_slot - slots + 1)
         if touched is not None:
             start, stop = max(start, touched.start - slots + 1), min(stop, touched.stop)
+        free: int | None = None
+        possible = 0
         while start < stop:
-            window = (1 << (stop - start + slots - 1)) - 1
-            possible = runs(self.supply.free_bits(offer) >> (start - first) & window, slots)
-            if hours != ANY_HOUR:
-                possible &= _by_hour(hours, start, stop - start)
+            now_free = self.supply.free_bits(offer)
+            if now_free is not free:
+                free = now_free
+                window = (1 << (stop - start + slots - 1)) - 1
+                possible = runs(free >> (start - first) & window, slots)
+                if hours != ANY_HOUR:
+                    possible &= _by_hour(hours, start, stop - start)
             if not possible:
                 return
-            start += (possible & -possible).bit_length() - 1
-            yield start
-            start += 1
+            skipped = (possible & -possible).bit_length()
+            possible >>= skipped
+            start += skipped
+            yield start - 1
 
 
 _EVERY_DAY: Final = 1 << SLOTS_PER_DAY

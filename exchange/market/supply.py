@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from core.slots import SECONDS_PER_SLOT, SLOTS_PER_DAY
 from exchange.market.calendar import SoldUnits
-from exchange.market.conditions import chunk_of, place_of
+from exchange.market.conditions import chunk_of
 from exchange.market.terms import Claim, Entry, OfferTerms, Placement, PoolTerms
 
 Tariff = tuple[tuple[int, int], ...]
@@ -68,8 +68,7 @@ class Supply:
         self.first_slot = first_slot
         self.pools: dict[int, PoolStock] = {}
         self.offers: dict[int, OfferStock] = {}
-        self._shelves: dict[int, Shelf] = {}
-        self._pools_at: dict[Place, dict[int, PoolStock]] = {}
+        self._shelves: dict[int | Place, Shelf] = {}  # by grade and by place
 
     def set_pool(self, terms: PoolTerms) -> PoolStock:
         """Take in a new pool, or new terms of a known one."""
@@ -79,11 +78,7 @@ class Supply:
         else:
             for offer in stock.offers.values():
                 self._unlist(offer)
-            for place in _places(stock.terms):
-                del self._pools_at[place][terms.id]
             stock.terms = terms
-        for place in _places(terms):
-            self._pools_at.setdefault(place, {})[terms.id] = stock
         self._freshen(stock)
         return stock
 
@@ -132,14 +127,11 @@ class Supply:
         shelves = [shelf for grade in grades if (shelf := self._shelves.get(grade))]
         if len(shelves) == 1:
             return shelves[0]
-        return heapq.merge(*shelves)
+        return _Merged(shelves)
 
-    def offers_at(self, place: Place) -> Iterator[OfferStock]:
-        """Open offers of a pool, centre or region that are not sold out."""
-        for pool in self._pools_at[place].values():
-            for offer in pool.offers.values():
-                if offer.shelf_key is not None:
-                    yield offer
+    def shelf_at(self, place: Place) -> Shelf:
+        """Open offers of a pool, centre or region that are not sold out, in the same order."""
+        return self._shelves.get(place, [])
 
     def free_bits(self, offer: OfferStock) -> int:
         """A bit for each slot from the first: the offer still has its smallest chunk in it."""
@@ -175,19 +167,35 @@ class Supply:
     def _list(self, offer: OfferStock) -> None:
         if offer.shelf_key is None and offer.terms.open and offer.pool.terms.open:
             offer.shelf_key = (min(offer.terms.prices), offer.terms.entry, offer.terms.id)
-            shelf = self._shelves.setdefault(offer.pool.terms.grade, [])
-            insort(shelf, (offer.shelf_key, offer), key=_key)
+            for name in _shelf_names(offer.pool.terms):
+                shelf = self._shelves.setdefault(name, [])
+                insort(shelf, (offer.shelf_key, offer), key=_key)
 
     def _unlist(self, offer: OfferStock) -> None:
         if offer.shelf_key is not None:
-            shelf = self._shelves[offer.pool.terms.grade]
-            del shelf[bisect_left(shelf, offer.shelf_key, key=_key)]
+            for name in _shelf_names(offer.pool.terms):
+                shelf = self._shelves[name]
+                del shelf[bisect_left(shelf, offer.shelf_key, key=_key)]
             offer.shelf_key = None
 
 
-def _places(pool: PoolTerms) -> list[Place]:
-    together = (Placement.SAME_POOL, Placement.SAME_CENTRE, Placement.SAME_REGION)
-    return [(placement, place_of(placement, pool)) for placement in together]
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """Several shelves as one, any number of times."""
+
+    shelves: list[Shelf]
+
+    def __iter__(self) -> Iterator[tuple[ShelfKey, OfferStock]]:
+        return heapq.merge(*self.shelves, key=_key)
+
+
+def _shelf_names(pool: PoolTerms) -> tuple[int | Place, ...]:
+    return (
+        pool.grade,
+        (Placement.SAME_POOL, pool.id),
+        (Placement.SAME_CENTRE, pool.centre),
+        (Placement.SAME_REGION, pool.region),
+    )
 
 
 def _key(listed: tuple[ShelfKey, OfferStock]) -> ShelfKey:
