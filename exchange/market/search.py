@@ -142,11 +142,7 @@ class Search:
         return known
 
     def may_give(self, ask: Ask, offer: OfferStock) -> bool:
-        """Whether the offer is of a grade that the order takes, with a chunk left in any slot that
-        it may use.
-        """
-        if offer.pool.terms.grade not in ask.limits:
-            return False
+        """Whether the offer has a chunk left in any slot that the order may use."""
         bits = self.supply.free_bits(offer)
         if not bits:
             ask.sold_out.append(offer)

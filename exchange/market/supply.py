@@ -58,6 +58,9 @@ ShelfKey = tuple[int, Entry, int]
 
 Place = tuple[Placement, int | str]
 
+ShelfName = int | tuple[int, Place]
+"""A grade, or a grade at a place."""
+
 Shelf = list[tuple[ShelfKey, OfferStock]]
 
 
@@ -68,7 +71,7 @@ class Supply:
         self.first_slot = first_slot
         self.pools: dict[int, PoolStock] = {}
         self.offers: dict[int, OfferStock] = {}
-        self._shelves: dict[int | Place, Shelf] = {}  # by grade and by place
+        self._shelves: dict[ShelfName, Shelf] = {}
 
     def set_pool(self, terms: PoolTerms) -> PoolStock:
         """Take in a new pool, or new terms of a known one."""
@@ -124,14 +127,13 @@ class Supply:
 
     def in_price_order(self, grades: Sequence[int]) -> Iterable[tuple[ShelfKey, OfferStock]]:
         """Open offers of the grades that are not sold out, by lowest price, entry, id."""
-        shelves = [shelf for grade in grades if (shelf := self._shelves.get(grade))]
-        if len(shelves) == 1:
-            return shelves[0]
-        return _Merged(shelves)
+        return self._shelved(grades)
 
-    def shelf_at(self, place: Place) -> Shelf:
-        """Open offers of a pool, centre or region that are not sold out, in the same order."""
-        return self._shelves.get(place, [])
+    def at_place(
+        self, place: Place, grades: Sequence[int]
+    ) -> Iterable[tuple[ShelfKey, OfferStock]]:
+        """Those of them that are of one pool, centre or region."""
+        return self._shelved([(grade, place) for grade in grades])
 
     def free_bits(self, offer: OfferStock) -> int:
         """A bit for each slot from the first: the offer still has its smallest chunk in it."""
@@ -151,6 +153,10 @@ class Supply:
         for offer in offers:
             if not self.free_bits(offer):
                 self._unlist(offer)
+
+    def _shelved(self, names: Sequence[ShelfName]) -> Iterable[tuple[ShelfKey, OfferStock]]:
+        shelves = [shelf for name in names if (shelf := self._shelves.get(name))]
+        return shelves[0] if len(shelves) == 1 else _Merged(shelves)
 
     def _add(self, claim: Claim, units: int) -> None:
         pool = self.pools[claim.pool]
@@ -189,12 +195,12 @@ class _Merged:
         return heapq.merge(*self.shelves, key=_key)
 
 
-def _shelf_names(pool: PoolTerms) -> tuple[int | Place, ...]:
+def _shelf_names(pool: PoolTerms) -> tuple[ShelfName, ...]:
     return (
         pool.grade,
-        (Placement.SAME_POOL, pool.id),
-        (Placement.SAME_CENTRE, pool.centre),
-        (Placement.SAME_REGION, pool.region),
+        (pool.grade, (Placement.SAME_POOL, pool.id)),
+        (pool.grade, (Placement.SAME_CENTRE, pool.centre)),
+        (pool.grade, (Placement.SAME_REGION, pool.region)),
     )
 
 

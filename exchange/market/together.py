@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from exchange.market import conditions
 from exchange.market.search import Ask, Plan, Rank, Search
-from exchange.market.supply import PoolStock, Shelf
-from exchange.market.walk import candidates, settle_on
+from exchange.market.supply import PoolStock
+from exchange.market.walk import Listed, candidates, settle_on
 from exchange.pricing.engine import NANO_PER_MICRO
 
 Judgement = tuple[int, int, Rank]
@@ -38,45 +38,48 @@ def plan_together(search: Search, ask: Ask) -> Plan:
             continue
         if search.path_if_fit(ask, offer) is not None:
             seen.add(place)
-            shelf = search.supply.shelf_at((ask.order.placement, place))
-            better = _best_at(search, ask, shelf, judgement)
+            here = search.supply.at_place((ask.order.placement, place), tuple(ask.limits))
+            better = _best_at(search, ask, here, judgement)
             if better:
                 best, judgement = better, _judge(better)
     return best
 
 
-def _best_at(search: Search, ask: Ask, shelf: Shelf, judgement: Judgement) -> Plan:
-    """The best that the place can do, if it beats the judgement so far.
+def _best_at(search: Search, ask: Ask, here: Listed, judgement: Judgement) -> Plan:
+    """The best that a place can do with the offers it has, if it beats the judgement so far.
 
-    Candidates come by rank; each stands for its start, whose other candidates are no cheaper. What
-    the place's pools have free bounds from above what a start can fill.
+    Candidates come by rank; each stands for its start, whose other candidates are no cheaper. Where
+    the first does not settle it, what the place's pools have free bounds what a start can fill.
     """
     best: Plan = []
-    room = _room_by_start(search, ask, shelf)
-    most = max(room, default=0)
+    room: Sequence[int] | None = None
+    most = ask.order.remaining_units
     tried: set[int] = set()
-    for found in candidates(search, ask, shelf):
+    for found in candidates(search, ask, here):
         if (-most, most * found.value, found.rank) >= judgement:
             break
         if found.start in tried:
             continue
+        if tried and room is None:
+            room = _room_by_start(search, ask, here)
+            most = max(room)
         tried.add(found.start)
-        units = room[found.start - ask.starts.start]
+        units = most if room is None else room[found.start - ask.starts.start]
         if not units or (-units, units * found.value, found.rank) >= judgement:
             continue
-        plan = settle_on(search, _only_at(ask, found.start), shelf)
+        plan = settle_on(search, _only_at(ask, found.start), here)
         if plan and _judge(plan) < judgement:
             best, judgement = plan, _judge(plan)
     return best
 
 
-def _room_by_start(search: Search, ask: Ask, shelf: Shelf) -> Sequence[int]:
+def _room_by_start(search: Search, ask: Ask, here: Listed) -> Sequence[int]:
     """For each start: the most that could be filled, going by what the pools have free; 0 where
     that is fewer than the order takes.
     """
     pools: dict[int, PoolStock] = {}
-    for _, offer in shelf:
-        if offer.pool.terms.grade in ask.limits and search.path_if_fit(ask, offer) is not None:
+    for _, offer in here:
+        if search.path_if_fit(ask, offer) is not None:
             pools[offer.pool.terms.id] = offer.pool
     count = len(ask.starts)
     room: NDArray[np.int64] = np.zeros(count, np.int64)
