@@ -31,7 +31,7 @@ def _close_pools_before_fork(**_: Any) -> None:
 
     for connection in connections.all(initialized_only=True):
         connection.close()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's own
 
 
 @signals.worker_process_init.connect

@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from exchangectl.preparing import ROOT
 from exchangectl.process import StartError, started_at_ticks, wait_until
-from exchangectl.running import ROOT, read_run_file, start_exchange
+from exchangectl.running import read_run_file, start_exchange
 from exchangectl.servers import APP_ROLE, OWNER_ROLE, PostgreSQL, Valkey, load_secrets
 
 
@@ -137,7 +138,8 @@ def _environment(data_dir: Path, *, owner: bool) -> dict[str, str]:
         broker_url = os.environ.get("REDIS_URL", "")
     else:
         postgres = PostgreSQL.known(data_dir)
-        url, owner_url = (postgres.url(role, "exchange") for role in (APP_ROLE, OWNER_ROLE))
+        database = (read_run_file(data_dir) or {}).get("database", "exchange")
+        url, owner_url = (postgres.url(role, database) for role in (APP_ROLE, OWNER_ROLE))
         broker_url = os.environ.get("REDIS_URL") or Valkey.known(data_dir).url
     secrets = load_secrets(data_dir)
     return {

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exchangectl.running import ROOT
+from exchangectl.preparing import ROOT
 
 SCHEMA: Final = ROOT / "openapi.yaml"
 _BIN: Final = Path(sys.executable).parent

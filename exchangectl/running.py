@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -22,7 +21,9 @@ from typing import IO, Final
 
 import psycopg
 import redis
+from psycopg.conninfo import conninfo_to_dict
 
+from exchangectl.preparing import ROOT, choose_broker, choose_database, manage, prepare, secrets_for
 from exchangectl.process import (
     Child,
     StartError,
@@ -31,20 +32,15 @@ from exchangectl.process import (
     wait_until,
 )
 from exchangectl.servers import (
-    APP_ROLE,
-    OWNER_ROLE,
     PostgreSQL,
     Valkey,
     keep_port,
-    load_secrets,
 )
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 # The order in which an exchange stops: nobody is cut off from a server that it still needs.
 _STOP_ORDER: Final = ("web", "beat", "general", "matcher", "valkey", "postgres")
 _SERVERS: Final = ("valkey", "postgres")
 _REVIVE_PAUSE_S: Final = 1.0
-_COLLECTED: Final = ".collected"
 
 
 def _quiet(_line: str) -> None:
@@ -99,7 +95,7 @@ class Running:
 
         ``StartError`` with the output when it fails and ``check`` is set.
         """
-        return _manage(*arguments, env=self.owner_env if owner else self.env, check=check)
+        return manage(*arguments, env=self.owner_env if owner else self.env, check=check)
 
     def kill(self, name: str) -> None:
         """``kill -9`` of ``name`` ("web", "matcher", "general", "beat") and all that it forked."""
@@ -176,7 +172,12 @@ class Running:
             for name, child in self.children.items()
             if child.pid is not None
         }
-        state = {"supervisor": os.getpid(), "base_url": self.base_url, "children": children}
+        state = {
+            "supervisor": os.getpid(),
+            "base_url": self.base_url,
+            "database": conninfo_to_dict(self.database_url)["dbname"],
+            "children": children,
+        }
         partial = self.data_dir / "run.json.new"
         partial.write_text(json.dumps(state, indent=1))
         partial.replace(self.data_dir / "run.json")
@@ -217,7 +218,7 @@ def start_exchange(
     started: dict[str, Child] = {}
     try:
         _clear_away_leftovers(data_dir, say)
-        url, owner_url, postgres = _database(
+        url, owner_url, postgres = choose_database(
             data_dir,
             database=database,
             fresh=fresh,
@@ -226,28 +227,19 @@ def start_exchange(
             started=started,
             say=say,
         )
-        broker_url, own_valkey = _broker(
+        broker_url, own_valkey = choose_broker(
             data_dir, fresh=fresh, url=redis_url, valkey=valkey, started=started, say=say
         )
-        env = {
-            **os.environ,
-            **_secrets(data_dir),
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "DATABASE_URL": url,
-            "REDIS_URL": broker_url,
-            "STATIC_ROOT": os.environ.get("STATIC_ROOT", str(ROOT / "var" / "static")),
-            "PYTHONUNBUFFERED": "1",
-            **(extra_env or {}),
-        }
-        env.pop("DATABASE_OWNER_URL", None)
-        env.pop("DATABASE_ADMIN_URL", None)
-        env.pop("EXCHANGE_CLOCK", None)
-        if clock:
-            env["EXCHANGE_CLOCK"] = clock
-        if web_threads:
-            env["WEB_THREADS"] = str(web_threads)
+        env = _environment(
+            data_dir,
+            url=url,
+            broker_url=broker_url,
+            clock=clock,
+            web_threads=web_threads,
+            extra=extra_env or {},
+        )
         owner_env = {**env, "DATABASE_OWNER_URL": owner_url}
-        _prepare(owner_env, migrate=migrate, say=say)
+        prepare(owner_env, migrate=migrate, say=say)
         port = keep_port(data_dir, "web", 8000) if port is None else free_port(port)
         running = Running(
             data_dir=data_dir,
@@ -271,9 +263,39 @@ def start_exchange(
         for name in _STOP_ORDER:
             if name in started:
                 started[name].stop()
+        (data_dir / "run.json").unlink(missing_ok=True)
         lock.close()
         raise
     return running
+
+
+def _environment(
+    data_dir: Path,
+    *,
+    url: str,
+    broker_url: str,
+    clock: str | None,
+    web_threads: int | None,
+    extra: Mapping[str, str],
+) -> dict[str, str]:
+    """What web, workers and beat see: the app role's address, never the owner's."""
+    env = {
+        **os.environ,
+        **secrets_for(data_dir),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": url,
+        "REDIS_URL": broker_url,
+        "STATIC_ROOT": os.environ.get("STATIC_ROOT", str(ROOT / "var" / "static")),
+        "PYTHONUNBUFFERED": "1",
+        **extra,
+    }
+    for name in ("DATABASE_OWNER_URL", "DATABASE_ADMIN_URL", "EXCHANGE_CLOCK"):
+        env.pop(name, None)
+    if clock:
+        env["EXCHANGE_CLOCK"] = clock
+    if web_threads:
+        env["WEB_THREADS"] = str(web_threads)
+    return env
 
 
 def _lock(data_dir: Path) -> IO[str]:
@@ -317,137 +339,16 @@ def _clear_away_leftovers(data_dir: Path, say: Callable[[str], None]) -> None:
                 os.kill(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
             else:
                 os.killpg(pid, signal.SIGKILL)
-        wait_until(
-            lambda pid=pid, ticks=ticks: started_at_ticks(pid) != ticks,
-            timeout_s=30,
-            what=f"{name} (process {pid}) of the last run did not end",
-        )
+        _wait_for_end(name, pid, ticks)
     (data_dir / "run.json").unlink(missing_ok=True)
 
 
-def _database(
-    data_dir: Path,
-    *,
-    database: str,
-    fresh: bool,
-    url: str | None,
-    owner_url: str | None,
-    started: dict[str, Child],
-    say: Callable[[str], None],
-) -> tuple[str, str, PostgreSQL | None]:
-    """The app's and the owner's address, and the server if it is an embedded one."""
-    if url is None:
-        url = os.environ.get("DATABASE_URL")
-        owner_url = owner_url or os.environ.get("DATABASE_OWNER_URL")
-    if url is not None:
-        owner_url = owner_url or url
-        if fresh:
-            _require_empty(owner_url)
-        return url, owner_url, None
-    say("starting PostgreSQL")
-    postgres = PostgreSQL(data_dir)
-    started["postgres"] = postgres.child
-    postgres.start()
-    if fresh:
-        postgres.drop_database(database)
-    postgres.ensure_database(database)
-    return postgres.url(APP_ROLE, database), postgres.url(OWNER_ROLE, database), postgres
-
-
-def _require_empty(owner_url: str) -> None:
-    """A database of somebody's own is never emptied by us."""
-    with psycopg.connect(owner_url) as connection:
-        found = connection.execute("SELECT to_regclass('accounts_user')").fetchone()
-    if found != (None,):
-        raise StartError(
-            "the database of DATABASE_URL already holds an exchange, and is not emptied without "
-            "asking: name an empty one, or unset DATABASE_URL to use the embedded server"
-        )
-
-
-def _broker(
-    data_dir: Path,
-    *,
-    fresh: bool,
-    url: str | None,
-    valkey: Valkey | None,
-    started: dict[str, Child],
-    say: Callable[[str], None],
-) -> tuple[str, Valkey | None]:
-    if valkey is not None:
-        return valkey.url, valkey
-    url = url or os.environ.get("REDIS_URL")
-    if url is not None:
-        return url, None
-    say("starting Valkey")
-    valkey = Valkey(data_dir)
-    started["valkey"] = valkey.child
-    valkey.start()
-    if fresh:
-        with redis.Redis.from_url(valkey.url) as client:
-            client.flushall()
-    return valkey.url, valkey
-
-
-def _secrets(data_dir: Path) -> dict[str, str]:
-    """The environment's own secrets where they are set, else those of the data folder."""
-    kept = load_secrets(data_dir)
-    return {
-        name: os.environ.get(name) or kept[name.lower()]
-        for name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
-    }
-
-
-def _prepare(owner_env: Mapping[str, str], *, migrate: bool, say: Callable[[str], None]) -> None:
-    """Migrate as the owner and grant the app role its rights; collect static files meanwhile."""
-    static_root = Path(owner_env["STATIC_ROOT"])
-    collect = None
-    if not _collected_since_last_change(static_root):
-        collect = subprocess.Popen(
-            [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"],
-            cwd=ROOT,
-            env=dict(owner_env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    try:
-        if migrate:
-            say("applying migrations")
-            as_owner = {**owner_env, "DATABASE_URL": owner_env["DATABASE_OWNER_URL"]}
-            _manage("migrate", "-v0", "--no-input", "--skip-checks", env=as_owner)
-            _manage("grant_app_role", env=owner_env)
-    finally:
-        output = collect.communicate()[0] if collect else ""
-    if collect:
-        if collect.returncode != 0:
-            raise StartError(f"collectstatic failed:\n{output}")
-        (static_root / _COLLECTED).touch()
-
-
-def _collected_since_last_change(static_root: Path) -> bool:
-    """Whether no static file, package or setting is newer than the last ``collectstatic``."""
-    try:
-        collected_at = (static_root / _COLLECTED).stat().st_mtime
-    except FileNotFoundError:
-        return False
-    sources = [*ROOT.glob("*/static/**/*"), ROOT / "config" / "settings.py", Path(sys.prefix)]
-    return all(path.stat().st_mtime < collected_at for path in sources)
-
-
-def _manage(*arguments: str, env: Mapping[str, str], check: bool = True) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+def _wait_for_end(name: str, pid: int, ticks: int) -> None:
+    wait_until(
+        lambda: started_at_ticks(pid) != ticks,
+        timeout_s=60,
+        what=f"{name} (process {pid}) of the last run did not end",
     )
-    if check and done.returncode != 0:
-        raise StartError(f"manage.py {arguments[0]} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout + done.stderr
 
 
 def _processes(
