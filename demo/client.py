@@ -98,6 +98,10 @@ class Api:
         """The answer's JSON, or None where it has no body."""
         return _decoded(await self._ask("PUT", path, key, body, {}))
 
+    async def patch(self, path: str, body: Any, *, key: str) -> Any:
+        """The answer's JSON, or None where it has no body."""
+        return _decoded(await self._ask("PATCH", path, key, body, {}))
+
     async def pages(self, path: str, *, key: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
         """All rows of a list, a page at a time."""
         cursor: str | None = None
@@ -154,4 +158,6 @@ def _decoded(response: httpx.Response) -> Any:
 
 def _shape(path: str) -> str:
     """The path with ids replaced, as a name for its timings."""
-    return "/".join("{id}" if len(part) == 36 else part for part in path.split("/"))
+    return "/".join(
+        "{id}" if len(part) == 36 or part.isdigit() else part for part in path.split("/")
+    )
