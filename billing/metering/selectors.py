@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -46,7 +47,7 @@ def stored_under(
     sent: Sequence[ReportedUse], *, source: str
 ) -> dict[tuple[UUID, str], ReportedUse]:
     """What is stored of ``source`` under the ids of the records sent, by lease and id."""
-    columns = [[use.lease_id for use in sent], [use.source_record_id for use in sent]]
+    columns: list[Any] = [[use.lease_id for use in sent], [use.source_record_id for use in sent]]
     with connection.cursor() as cursor:
         cursor.execute(_STORED, [*columns, source])
         return {(row[0], row[1]): ReportedUse(*row) for row in cursor.fetchall()}
@@ -56,7 +57,7 @@ def overlapping(
     sent: Mapping[int, ReportedUse], *, source: str
 ) -> Iterator[tuple[int, ReportedUse]]:
     """The index of a record sent, and a stored one whose period it overlaps, for all such pairs."""
-    columns = [
+    columns: list[Any] = [
         list(sent),
         [use.lease_id for use in sent.values()],
         [use.period_start_at for use in sent.values()],
