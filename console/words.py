@@ -1,0 +1,240 @@
+"""How the console calls what the rooms name by codes, in the reader's language.
+
+One table for each vocabulary; a test holds them complete. A code without a word is shown as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+ORDER_STATES: Final = {
+    "pending": pgettext_lazy("order", "Pending"),
+    "open": pgettext_lazy("order", "Open"),
+    "partially_filled": _("Partially filled"),
+    "filled": _("Filled"),
+    "cancelled": _("Cancelled"),
+    "expired": _("Expired"),
+    "rejected": pgettext_lazy("order", "Rejected"),
+}
+OFFER_STATES: Final = {
+    "pending": pgettext_lazy("order", "Pending"),
+    "open": pgettext_lazy("order", "Open"),
+    "paused": _("Paused"),
+    "withdrawn": _("Withdrawn"),
+    "expired": _("Expired"),
+}
+LEASE_STATES: Final = {
+    "scheduled": _("Scheduled"),
+    "provisioning": _("Provisioning"),
+    "active": pgettext_lazy("lease", "Active"),
+    "suspended": _("Suspended"),
+    "completed": _("Completed"),
+    "failed": _("Failed"),
+    "terminated": _("Terminated"),
+}
+PERIOD_STATES: Final = {
+    "open": pgettext_lazy("period", "Open"),
+    "closing": _("Closing"),
+    "closed": _("Closed"),
+}
+BATCH_STATES: Final = {
+    "draft": _("Draft"),
+    "submitted": _("Submitted"),
+    "approved": _("Approved"),
+    "executing": _("Executing"),
+    "settled": _("Settled"),
+    "rejected": pgettext_lazy("batch", "Rejected"),
+    "failed": _("Failed"),
+}
+PAYOUT_STATES: Final = {
+    "pending": pgettext_lazy("payout", "Waiting"),
+    "sent": _("Sent"),
+}
+OBLIGATION_KINDS: Final = {
+    "clearing": _("Clearing between regions"),
+    "payout": _("Payout"),
+    "commission": _("Commission"),
+    "tax": _("Value-added tax"),
+}
+COMPONENTS: Final = {
+    "seller_net": _("Seller, net"),
+    "commission": _("Commission"),
+    "compute_vat": _("VAT on compute"),
+    "transport_net": _("Transport, net"),
+    "transport_vat": _("VAT on transport"),
+}
+RESOURCE_CLASSES: Final = {
+    "general": _("General"),
+    "intelligent": _("Intelligent"),
+    "super": _("Super"),
+    "edge": _("Edge"),
+    "quantum": _("Quantum"),
+}
+VERIFICATIONS: Final = {
+    "draft": _("Draft"),
+    "submitted": _("Submitted"),
+    "verified": _("Verified"),
+    "refused": _("Refused"),
+}
+ORGANISATION_KINDS: Final = {
+    "provider": _("Provider"),
+    "buyer": _("Buyer"),
+    "carrier": _("Carrier"),
+    "operator": _("Operator"),
+}
+OPERATOR_ROLES: Final = {
+    "market": _("Market"),
+    "settlement_clerk": _("Settlement clerk"),
+    "settlement_approver": _("Settlement approver"),
+    "auditor": _("Auditor"),
+}
+MEMBER_ROLES: Final = {
+    "owner": _("Owner"),
+    "engineer": _("Engineer"),
+    "trader": _("Trader"),
+    "finance": _("Finance"),
+    "viewer": _("Viewer"),
+}
+POOL_STATES: Final = {
+    "active": pgettext_lazy("pool", "Active"),
+    "paused": _("Paused"),
+    "withdrawn": _("Withdrawn"),
+}
+POOL_HEALTH: Final = {
+    "healthy": _("Healthy"),
+    "degraded": _("Degraded"),
+    "unreachable": _("Unreachable"),
+    "maintenance": _("Maintenance"),
+}
+PLACEMENTS: Final = {
+    "same_pool": _("Same pool"),
+    "same_centre": _("Same centre"),
+    "same_region": _("Same region"),
+    "anywhere": _("Anywhere"),
+}
+TIMES_IN_FORCE: Final = {
+    "gtc": _("Good till cancelled"),
+    "gtd": _("Good till date"),
+    "ioc": _("Immediate or cancel"),
+    "fok": _("Fill or kill"),
+}
+USAGE_SOURCES: Final = {"provider": _("Provider"), "probe": _("Probe")}
+RESTING_SIDES: Final = {"offer": _("Offer"), "order": _("Order")}
+ACTOR_KINDS: Final = {"person": _("Person"), "key": _("Key"), "system": _("System")}
+HOLD_RESOLUTIONS: Final = {
+    "posted": _("Posted"),
+    "released": _("Released"),
+    "expired": _("Expired"),
+}
+ACCOUNTS: Final = {
+    "available": _("Prepaid funds"),
+    "payable": _("Payable"),
+    "receivable": _("Receivable"),
+    "commission": _("Commission"),
+    "tax_payable": _("Tax payable"),
+    "rounding": _("Rounding"),
+    "bank": _("Bank"),
+    "suspense": _("Suspense"),
+    "sla_reserve": _("SLA reserve"),
+    "clearing": _("Clearing"),
+}
+THINGS: Final = {
+    "order": _("Order"),
+    "offer": _("Offer"),
+    "trade": _("Trade"),
+    "lease": _("Lease"),
+    "usage": _("Usage record"),
+    "charge": _("Charge"),
+    "batch": _("Settlement batch"),
+    "obligation": _("Obligation"),
+    "payout": _("Payout"),
+    "organisation": _("Organisation"),
+    "centre": _("Centre"),
+    "pool": _("Pool"),
+    "transfer": _("Transfer"),
+    "hold": _("Hold"),
+    "top_up": _("Top-up"),
+}
+# What the services refuse, by the slug of the error; the detail follows in the service's words.
+ERRORS: Final = {
+    "invalid-input": _("A value breaks a rule."),
+    "not-permitted": _("Your role may not do this."),
+    "operator-role-missing": _("Your role may not do this."),
+    "organisation-not-ready": _("The organisation may not do this, or not yet."),
+    "not-found": _("No such thing."),
+    "conflict": _("The present state does not allow this."),
+    "transition-refused": _("The present state does not allow this."),
+    "insufficient-funds": _("The available balance does not cover this."),
+    "unavailable": _("Try again later."),
+    "submitter-cannot-approve": _("Whoever submitted a batch may not approve it."),
+    "batch-content-changed": _("The content of the batch is not what you looked at."),
+}
+
+VOCABULARIES: Final = {
+    "order": ORDER_STATES,
+    "offer": OFFER_STATES,
+    "lease": LEASE_STATES,
+    "period": PERIOD_STATES,
+    "batch": BATCH_STATES,
+    "payout": PAYOUT_STATES,
+    "obligation": OBLIGATION_KINDS,
+    "component": COMPONENTS,
+    "class": RESOURCE_CLASSES,
+    "verification": VERIFICATIONS,
+    "kind": ORGANISATION_KINDS,
+    "operator_role": OPERATOR_ROLES,
+    "member_role": MEMBER_ROLES,
+    "pool": POOL_STATES,
+    "health": POOL_HEALTH,
+    "placement": PLACEMENTS,
+    "time_in_force": TIMES_IN_FORCE,
+    "source": USAGE_SOURCES,
+    "side": RESTING_SIDES,
+    "actor": ACTOR_KINDS,
+    "hold": HOLD_RESOLUTIONS,
+    "account": ACCOUNTS,
+    "thing": THINGS,
+    "error": ERRORS,
+}
+
+# The look of a state: finished well, under way, wrong, or over and quiet.
+_TONES: Final = {
+    "good": {"filled", "active", "completed", "settled", "verified", "sent", "healthy", "closed"},
+    "busy": {
+        "pending",
+        "open",
+        "partially_filled",
+        "scheduled",
+        "provisioning",
+        "closing",
+        "submitted",
+        "approved",
+        "executing",
+        "paused",
+        "degraded",
+        "maintenance",
+    },
+    "bad": {"rejected", "failed", "suspended", "refused", "unreachable", "terminated"},
+}
+
+
+def word(vocabulary: str, code: str) -> str | Promise:
+    """What a code of a vocabulary is called; the code itself where it has no word."""
+    return VOCABULARIES[vocabulary].get(code, code)
+
+
+def tone(code: str) -> str:
+    """How a state looks: ``good``, ``busy``, ``bad`` or ``quiet``."""
+    return next((name for name, codes in _TONES.items() if code in codes), "quiet")
+
+
+def account_word(code: str) -> str | Promise:
+    """What a ledger account's use is called; clearing accounts name the region they face."""
+    use, _colon, other = code.partition(":")
+    if not other:
+        return word("account", code)
+    return f"{word('account', use)} → {other}"
