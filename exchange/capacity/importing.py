@@ -21,7 +21,7 @@ from core.errors import FieldProblem
 from exchange.capacity import inbox, rules
 from exchange.capacity.errors import CapacityFileRefused
 from exchange.capacity.import_rows import CapacityFile, Row, RowProblem
-from exchange.capacity.models import BookEventKind, Centre, Grade, Pool
+from exchange.capacity.models import Centre, Grade, Pool
 from exchange.topology.models import Region
 
 BATCH = 2_000
@@ -138,7 +138,8 @@ class _Import:
             self.pools[centre.code, terms.code] = pool
         Pool.objects.bulk_create(self.new_pools, batch_size=BATCH)
         self._record("pool.register", "pool", self.new_pools, rules.facts_of_pool)
-        self._tell_books()
+        for batch in _batches(self.new_pools):
+            inbox.pools_changed(pools=batch, now=self.now)
         return problems
 
     def take_offers(self, rows: Sequence[Row]) -> tuple[list[OfferRow], list[RowProblem]]:
@@ -170,20 +171,6 @@ class _Import:
                 FieldProblem("code", "is not registered in the centre yet", "choose another code")
             )
         return found
-
-    def _tell_books(self) -> None:
-        by_book: dict[int, list[inbox.InboxEvent]] = {}
-        for pool in self.new_pools:
-            is_reachable = pool.centre.is_reachable
-            event = inbox.InboxEvent(
-                kind=BookEventKind.POOL_CHANGED,
-                subject_id=pool.id,
-                payload={"units": pool.available_units, "open": is_reachable},
-            )
-            by_book.setdefault(pool.grade.book_id, []).append(event)
-        for book_id in sorted(by_book):
-            for events in _batches(by_book[book_id]):
-                inbox.append(book_id=book_id, events=events, now=self.now)
 
     def _record(
         self, action: str, kind: str, rows: Sequence[Any], facts: Callable[[Any], dict[str, Any]]

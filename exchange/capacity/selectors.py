@@ -61,9 +61,13 @@ def grades() -> QuerySet[Grade]:
     return Grade.objects.select_related("book", "device_model").order_by("id")
 
 
-def is_open(pool: Pool, *, centre_is_reachable: bool) -> bool:
-    """Whether anything new may be sold of a pool."""
-    return pool.state == PoolState.ACTIVE and pool.health in SELLABLE_HEALTH and centre_is_reachable
+def is_open(pool: Pool) -> bool:
+    """Whether anything new may be sold of a pool; its centre is loaded."""
+    return (
+        pool.state == PoolState.ACTIVE
+        and pool.health in SELLABLE_HEALTH
+        and pool.centre.is_reachable
+    )
 
 
 def highest_sold(pool_ids: Iterable[UUID], *, from_slot: int) -> Mapping[UUID, tuple[int, int]]:

@@ -6,7 +6,6 @@ the pool's book in the same transaction.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +23,6 @@ from core.states import next_state
 from exchange.capacity import inbox, locks, rules, selectors
 from exchange.capacity.errors import CodeTaken, UnitsSold
 from exchange.capacity.models import (
-    BookEventKind,
     Centre,
     CentreHour,
     Grade,
@@ -307,22 +305,11 @@ def _apply_reports(pools: Sequence[Pool], reports: Sequence[PoolReport]) -> list
 
 
 def _tell_books(pools: Iterable[Pool], centres: dict[UUID, Centre], now: datetime) -> None:
-    """Put the pools' new terms into the inboxes of their books: one statement for each book."""
-    by_book: dict[int, list[inbox.InboxEvent]] = defaultdict(list)
-    for pool in pools:
-        reachable = centres[pool.centre_id].is_reachable
-        by_book[pool.grade.book_id].append(
-            inbox.InboxEvent(
-                kind=BookEventKind.POOL_CHANGED,
-                subject_id=pool.id,
-                payload={
-                    "units": pool.available_units,
-                    "open": selectors.is_open(pool, centre_is_reachable=reachable),
-                },
-            )
-        )
-    for book_id in sorted(by_book):
-        inbox.append(book_id=book_id, events=by_book[book_id], now=now)
+    """Tell the pools' books; the centres are as this transaction has them."""
+    told = list(pools)
+    for pool in told:
+        pool.centre = centres[pool.centre_id]
+    inbox.pools_changed(pools=told, now=now)
 
 
 def _refuse_below_sold(pool: Pool, units: int, now: datetime) -> None:

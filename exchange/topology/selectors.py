@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import lru_cache
-from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from core.money import to_micro
 from exchange.topology.models import Link, Region
+from exchange.topology.paths import LinkTerms, Network
 
 _VERSION = """
 SELECT md5(COALESCE(string_agg(concat_ws('|', id, region_a_id, region_b_id, rtt_us, price_per_gb),
@@ -45,7 +45,7 @@ def subtree(code: str) -> set[str]:
     return found
 
 
-def network() -> Any:
+def network() -> Network:
     """The open links as the matcher and the search see them.
 
     One statement asks whether anything changed since this process built it last; only then are
@@ -58,9 +58,7 @@ def network() -> Any:
 
 
 @lru_cache(maxsize=2)
-def _network(_version: str) -> Any:
-    from exchange.topology.paths import LinkTerms, Network  # noqa: PLC0415
-
+def _network(_version: str) -> Network:
     return Network(
         LinkTerms(
             id=link.id,

@@ -17,6 +17,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.models import Organisation
 from core.errors import FieldProblem, InvalidInput, NotFound
+from exchange.topology import distance
 from exchange.topology.models import Link, Region
 
 DATA = Path(__file__).parent / "data"
@@ -59,8 +60,6 @@ def load_regions(rows: Sequence[Mapping[str, Any]]) -> int:
 @transaction.atomic
 def load_links(rows: Sequence[Mapping[str, Any]]) -> int:
     """Create missing links, and derive distance and round trip of all again. Returns how many."""
-    from exchange.topology import distance  # noqa: PLC0415
-
     places = {
         region.code: (float(region.latitude), float(region.longitude))
         for region in Region.objects.exclude(latitude=None).exclude(longitude=None)

@@ -286,7 +286,7 @@ class PoolSerializer(OutputSerializer):
 
     def get_is_open(self, pool: Pool) -> bool:
         """From state, health and the centre."""
-        return selectors.is_open(pool, centre_is_reachable=pool.centre.is_reachable)
+        return selectors.is_open(pool)
 
 
 class PoolQuery(InputSerializer):
