@@ -1,7 +1,7 @@
 """How far apart two places are, and how long light takes there and back.
 
-- Distance: the great circle by the haversine formula (R. W. Sinnott, "Virtues of the Haversine", Sky
-  and Telescope 68, 1984) on a sphere of the Earth's mean radius R1 = 6371.0088 km (IUGG, as in
+- Distance: the great circle by the haversine formula (R. W. Sinnott, "Virtues of the Haversine",
+  Sky and Telescope 68, 1984) on a sphere of the Earth's mean radius R1 = 6371.0088 km (IUGG, as in
   Moritz, "Geodetic Reference System 1980").
 - Fibre does not lie on great circles. Where no route is known, ITU-T Y.1541 (and G.826 before it)
   takes 1.5 x the air distance up to 1,000 km, 1,500 km up to 1,200 km, and 1.25 x beyond.
