@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import signal
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +22,7 @@ import psycopg
 import redis
 from psycopg.conninfo import conninfo_to_dict
 
+from exchangectl import programs
 from exchangectl.preparing import ROOT, choose_broker, choose_database, manage, prepare, secrets_for
 from exchangectl.process import (
     Child,
@@ -101,10 +101,14 @@ class Running:
         """``kill -9`` of ``name`` ("web", "matcher", "general", "beat") and all that it forked."""
         self.children[name].kill()
 
+    def forked(self, name: str) -> list[int]:
+        """The processes that ``name`` forked: Celery's pool, granian's workers."""
+        return forked_by(self.children[name].pid)
+
     def kill_forked(self, name: str) -> int:
         """``kill -9`` of what ``name`` forked (Celery's pool), not of itself; how many died."""
         killed = 0
-        for pid in forked_by(self.children[name].pid):
+        for pid in self.forked(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
@@ -257,7 +261,7 @@ def start_exchange(
             started[child.name] = child
             child.start()
         running._write_run_file()
-        for name in ("web", "matcher", "general", "beat"):
+        for name in programs.PROGRAMS:
             _await_ready(started[name], running.base_url)
     except BaseException:
         for name in _STOP_ORDER:
@@ -355,49 +359,26 @@ def _processes(
     data_dir: Path, env: Mapping[str, str], port: int, web_workers: int, general_concurrency: int
 ) -> Iterable[Child]:
     """Web, the two workers and beat."""
-    threads = env.get("WEB_THREADS", "4")
-    celery = [sys.executable, "-m", "celery", "-A", "config"]
-    beat_dir = data_dir / "beat"
-    beat_dir.mkdir(exist_ok=True)
-    (beat_dir / "schedule").unlink(missing_ok=True)
-
-    def child(name: str, command: list[str], death_signal: int) -> Child:
-        ready = data_dir / f"{name}.ready"
-        return Child(
+    schedule = data_dir / "beat" / "schedule"
+    schedule.parent.mkdir(exist_ok=True)
+    for name in programs.PROGRAMS:
+        yield Child(
             name=name,
-            command=command,
+            command=programs.command(
+                name,
+                port=port,
+                web_workers=web_workers,
+                web_threads=int(env.get("WEB_THREADS", "4")),
+                general_concurrency=general_concurrency,
+                beat_schedule=schedule,
+            ),
             log_path=data_dir / "log" / f"{name}.log",
-            env={**env, "EXCHANGE_READY_FILE": str(ready)},
+            env={**env, "EXCHANGE_READY_FILE": str(data_dir / f"{name}.ready")},
             cwd=ROOT,
-            death_signal=death_signal,
+            # Orphaned, web ends its own processes first. A worker and beat go at once: they would
+            # otherwise wait for servers that are going too.
+            death_signal=signal.SIGTERM if name == "web" else signal.SIGKILL,
         )
-
-    def worker(name: str, queues: str, concurrency: int) -> Child:
-        command = [
-            *celery,
-            *("worker", "-n", f"{name}@%h", "-Q", queues, "-c", str(concurrency)),
-            *("-l", "INFO", "--without-gossip", "--without-mingle"),
-        ]
-        # An orphaned worker dies at once: it would otherwise wait for servers that are going too.
-        return child(name, command, signal.SIGKILL)
-
-    yield child(
-        "web",
-        [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", str(web_workers), "--blocking-threads", threads),
-            *("--workers-kill-timeout", "5", "--no-ws", "--http", "1", "--log-level", "warning"),
-            "config.wsgi:application",
-        ],
-        signal.SIGTERM,
-    )
-    yield worker("matcher", "market", 1)
-    yield worker("general", "default,sweeps", general_concurrency)
-    yield child(
-        "beat",
-        [*celery, "beat", "-l", "INFO", "--pidfile=", "--schedule", str(beat_dir / "schedule")],
-        signal.SIGKILL,
-    )
 
 
 def _await_ready(child: Child, base_url: str) -> None:
