@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+SYNC := $(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
 # Two processes for tests suit two cores; `make test PYTEST_ARGS="-n 8"` suits eight.
 PYTEST_ARGS ?=
 
@@ -20,6 +21,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## The virtual environment with the locked dependencies
+	@:
 
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -32,7 +34,8 @@ $(VENV)/.uv:
 
 $(STAMP): requirements-dev.lock $(VENV)/.uv
 	@echo "installing the locked dependencies"
-	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@$(SYNC) 2>$(VENV)/sync.log || { echo "trying again with the system's certificates"; \
+	  UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC); } || { cat $(VENV)/sync.log; exit 1; }
 	@touch $@
 
 demo: $(STAMP) ## The whole exchange at work on a day of Henan; KEEP=0 ends after the summary, TRACE=path replays a trace
