@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -59,6 +59,7 @@ _TRY_AGAIN = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
     psycopg.errors.QueryCanceled,
+    PoolTimeout,
 )
 
 
@@ -76,65 +77,60 @@ def render(exception: Exception, context: dict[str, Any]) -> Response:
     body = problem.as_problem() | {"instance": request.path}
     if request_id.get():
         body["request_id"] = request_id.get()
-    headers = _headers(exception, problem)
+    headers = _headers(problem)
     return Response(body, status=problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
-def _headers(exception: Exception, problem: ExchangeError) -> dict[str, str]:
+def _headers(problem: ExchangeError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="compute exchange"'
     if problem.retry_helps:
         headers["Retry-After"] = str(problem.extra.get("retry_after_seconds", 1))
-    if isinstance(exception, drf.MethodNotAllowed) and "allowed" in problem.extra:
-        headers["Allow"] = ", ".join(problem.extra["allowed"])
     return headers
+
+
+_NOT_FOUND = "There is no such thing, or it belongs to another organisation."
+
+# What exceptions of the framework mean, the narrower before the wider.
+_MEANINGS: tuple[tuple[type[Exception], Callable[[Any], ExchangeError | None]], ...] = (
+    (ExchangeError, lambda error: error),
+    (PoolTimeout, lambda _: Unavailable("The database is busy; try again.")),
+    (DatabaseError, lambda error: _of_database(error)),
+    (InterfaceError, lambda error: _of_database(error)),
+    (drf.ValidationError, lambda error: _invalid(list(_flatten(error.detail)))),
+    (drf.ParseError, lambda error: errors.MalformedBody(str(error.detail))),
+    (drf.NotAuthenticated, lambda _: KeyMissing("Send Authorization: Bearer <API key>.")),
+    (drf.AuthenticationFailed, lambda _: KeyMissing("Send Authorization: Bearer <API key>.")),
+    (drf.PermissionDenied, lambda error: NotPermitted(str(error.detail))),
+    (drf.NotFound, lambda _: NotFound(_NOT_FOUND)),
+    (drf.MethodNotAllowed, lambda error: errors.MethodNotAllowed(str(error.detail))),
+    (drf.UnsupportedMediaType, lambda error: errors.MediaTypeUnsupported(str(error.detail))),
+    (
+        RequestDataTooBig,
+        lambda _: errors.BodyTooLarge(
+            "The body is larger than the server takes; send it in parts."
+        ),
+    ),
+    (UnreadablePostError, lambda _: errors.MalformedBody("The body ended early.")),
+    (SuspiciousOperation, lambda _: errors.MalformedRequest("The request is not taken here.")),
+    (Http404, lambda _: NotFound(_NOT_FOUND)),
+    (PermissionDenied, lambda _: NotPermitted("This key or role may not do this.")),
+    (ModelValidationError, lambda error: _invalid(list(_of_model(error)))),
+)
 
 
 def as_exchange_error(exception: Exception) -> ExchangeError | None:
     """The member of the error tree that says what ``exception`` means; None where none does."""
-    if isinstance(exception, ExchangeError):
-        return exception
-    if isinstance(exception, DatabaseError | InterfaceError | PoolTimeout):
-        return _of_database(exception)
-    if isinstance(exception, drf.APIException):
-        return _of_framework(exception)
-    if isinstance(exception, RequestDataTooBig):
-        return errors.BodyTooLarge("The body is larger than this server takes; send it in parts.")
-    if isinstance(exception, UnreadablePostError):
-        return errors.MalformedBody("The body ended early.")
-    if isinstance(exception, SuspiciousOperation):
-        return errors.MalformedRequest("The request is not one that this server takes.")
-    if isinstance(exception, Http404):
-        return NotFound("There is no such thing, or it belongs to another organisation.")
-    if isinstance(exception, PermissionDenied):
-        return NotPermitted("This key or role may not do this.")
-    if isinstance(exception, ModelValidationError):
-        return _invalid(list(_of_model(exception)))
-    return None
-
-
-def _of_framework(exception: drf.APIException) -> ExchangeError | None:
-    if isinstance(exception, drf.ValidationError):
-        return _invalid(list(_flatten(exception.detail)))
-    if isinstance(exception, drf.ParseError):
-        return errors.MalformedBody(str(exception.detail))
-    if isinstance(exception, drf.NotAuthenticated | drf.AuthenticationFailed):
-        return KeyMissing("Send the header Authorization: Bearer <API key>.")
-    if isinstance(exception, drf.PermissionDenied):
-        return NotPermitted(str(exception.detail))
-    if isinstance(exception, drf.NotFound):
-        return NotFound("There is no such thing, or it belongs to another organisation.")
-    if isinstance(exception, drf.MethodNotAllowed):
-        return errors.MethodNotAllowed(str(exception.detail))
-    if isinstance(exception, drf.UnsupportedMediaType):
-        return errors.MediaTypeUnsupported(str(exception.detail))
+    for kind, meaning in _MEANINGS:
+        if isinstance(exception, kind):
+            return meaning(exception)
     return None
 
 
 def _of_database(exception: Exception) -> ExchangeError | None:
     cause = exception.__cause__
-    if isinstance(exception, PoolTimeout) or isinstance(cause, PoolTimeout | _TRY_AGAIN):
+    if isinstance(cause, _TRY_AGAIN):
         return Unavailable("The exchange is busy with the same thing; try again.")
     if isinstance(exception, IntegrityError):
         constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
