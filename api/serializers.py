@@ -43,6 +43,10 @@ class InputSerializer(serializers.Serializer):
         return values
 
 
+class EmptyInput(InputSerializer):
+    """The body of an action that takes no values: `{}`."""
+
+
 class OutputSerializer(serializers.Serializer):
     """An answer; it only renders."""
 

@@ -120,6 +120,8 @@ TESTS: Final[tuple[tuple[str, Test], ...]] = (
 
 POOL_TESTS: Final = frozenset({"region", "rtt", "path", "green", "pue", "reliability"})
 """Those that look at nothing but the order's wishes, the pool and the network."""
+LAST_TESTS: Final = ("window", "price", "ceiling", "units")
+"""The names of those that depend on start and quantity."""
 
 
 # Places and paths

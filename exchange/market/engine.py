@@ -74,6 +74,7 @@ class BookState:
         """From snapshots: `orders` are those resting, `claims` what live trades hold. Slots long
         before `now_s` are not kept.
         """
+        self.network = network
         self._supply = Supply(max(now_s // SECONDS_PER_SLOT - _SLOTS_KEPT, 0))
         self._search = Search(self._supply, network)
         for pool in pools:

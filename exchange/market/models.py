@@ -218,7 +218,6 @@ class Admission(AppendOnly, models.Model):
     book = models.ForeignKey("exchange.Book", models.PROTECT, related_name="admissions")
     batch = models.BigIntegerField()
     admitted_at = models.DateTimeField(help_text="the batch's now")
-    event_count = models.PositiveIntegerField()
 
     class Meta:
         ordering = ["book", "batch"]

@@ -1,0 +1,24 @@
+"""Addresses of trading."""
+
+from django.urls import path
+
+from api.v1.market import views
+
+urlpatterns = [
+    path("orders", views.OrdersView.as_view()),
+    path("orders/<uuid:order_id>", views.OrderView.as_view()),
+    path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
+    path("orders/<uuid:order_id>/trades", views.OrderTradesView.as_view()),
+    path("trades", views.TradesView.as_view()),
+    path("offers", views.OffersView.as_view()),
+    path("offers/batch", views.OffersBatchView.as_view()),
+    path("offers/<uuid:offer_id>", views.OfferView.as_view()),
+    path("offers/<uuid:offer_id>/pause", views.OfferPauseView.as_view()),
+    path("offers/<uuid:offer_id>/resume", views.OfferResumeView.as_view()),
+    path("offers/<uuid:offer_id>/withdraw", views.OfferWithdrawView.as_view()),
+    path("market/books", views.BooksView.as_view()),
+    path("market/best-prices", views.BestPricesView.as_view()),
+    path("market/depth", views.DepthView.as_view()),
+    path("market/trades", views.LastTradesView.as_view()),
+    path("market/statistics", views.StatisticsView.as_view()),
+]

@@ -1,0 +1,41 @@
+"""Every row lock of the market. Order: the book, then orders or offers by id, then what the
+ledger locks."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from accounts.actors import Actor
+from core.errors import NotFound
+from exchange.capacity.models import Book
+from exchange.market.models import Offer, Order
+
+
+def book_for_update(book_id: int) -> Book:
+    """The book, locked against admissions and writers until the transaction ends."""
+    return Book.objects.select_for_update().get(id=book_id)
+
+
+def order_for_update(actor: Actor, order_id: UUID) -> Order:
+    """The caller's own order, locked; ``NotFound`` where it is not theirs."""
+    order = (
+        Order.objects.select_for_update()
+        .filter(id=order_id, buyer_id=actor.organisation_id)
+        .first()
+    )
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def offer_for_update(actor: Actor, offer_id: UUID) -> Offer:
+    """The caller's own offer, locked; ``NotFound`` where it is not theirs."""
+    offer = (
+        Offer.objects.select_for_update(of=("self",))
+        .select_related("pool")
+        .filter(id=offer_id, provider_id=actor.organisation_id)
+        .first()
+    )
+    if offer is None:
+        raise NotFound("There is no such offer.")
+    return offer

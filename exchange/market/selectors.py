@@ -1,0 +1,247 @@
+"""Reads of the market: one's own orders, offers and trades, and market data without names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from accounts.actors import Actor
+from core.slots import SLOTS_PER_DAY, slot_of
+from exchange.capacity.models import Book, BookEvent, Grade
+from exchange.market.models import Admission, Offer, Order, OrderState, Trade
+
+RESTING = (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
+
+
+def orders_visible_to(actor: Actor) -> QuerySet[Order]:
+    """A buyer's own orders; all of them for the operator's people."""
+    orders = Order.objects.select_related("book")
+    return orders if actor.is_operator() else orders.filter(buyer_id=actor.organisation_id)
+
+
+def offers_visible_to(actor: Actor) -> QuerySet[Offer]:
+    """A provider's own offers; all of them for the operator's people."""
+    offers = Offer.objects.select_related("pool__grade", "book")
+    return offers if actor.is_operator() else offers.filter(provider_id=actor.organisation_id)
+
+
+def trades_visible_to(actor: Actor) -> QuerySet[Trade]:
+    """Trades in which one's organisation has a part; all of them for the operator's people."""
+    trades = Trade.objects.select_related("grade", "pool__centre")
+    if actor.is_operator():
+        return trades
+    own = Q(buyer_id=actor.organisation_id) | Q(seller_id=actor.organisation_id)
+    return trades.filter(own)
+
+
+def grade_codes() -> dict[int, str]:
+    """The code of every grade by its id."""
+    return dict(Grade.objects.values_list("id", "code"))
+
+
+def books_with_work(*, now: datetime) -> list[int]:
+    """Books with events that wait, a batch that is not written, or a new slot for on-demand."""
+    waiting = BookEvent.objects.filter(book=OuterRef("pk"), batch=None)
+    this_slot = Admission.objects.filter(
+        book=OuterRef("pk"), batch=OuterRef("admitted"), admitted_at__gte=_slot_began(now)
+    )
+    on_demand = Order.objects.filter(book=OuterRef("pk"), state__in=RESTING, on_demand=True)
+    return list(
+        Book.objects.filter(
+            Q(admitted__gt=F("version"))
+            | Exists(waiting)
+            | (~Exists(this_slot) & Exists(on_demand))
+        )
+        .order_by("id")
+        .values_list("id", flat=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPrice:
+    """The touch of one grade in one region: the lowest offer and the highest limit, per hour."""
+
+    grade: str
+    region: str
+    offer_price: Decimal | None
+    offered_units: int
+    bid_price: Decimal | None
+    bid_units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """All units at one price on one side."""
+
+    side: str
+    price: Decimal
+    units: int
+    count: int
+
+
+# What an offer still has in the hour that `at` lies in: no more than its pool has left then.
+_OFFERED = """
+    SELECT o.id, g.code AS grade, c.region_id AS region,
+           o.prices[CASE WHEN cardinality(o.prices) = 1 THEN 1 ELSE %(hour)s + 1 END] AS price,
+           LEAST(o.units, (p.book_terms->>'units')::int
+                 - COALESCE(d.sold[%(hour)s + 1], 0)) AS units
+      FROM exchange_offer o
+      JOIN exchange_pool p ON p.id = o.pool_id
+      JOIN exchange_grade g ON g.id = p.grade_id
+      JOIN exchange_centre c ON c.id = p.centre_id
+      LEFT JOIN exchange_poolday d ON d.pool_id = p.id AND d.day = %(day)s
+     WHERE o.state = 'open' AND o.start_slot <= %(slot)s AND o.end_slot > %(slot)s
+       AND p.book_terms <> '{}'
+       AND (%(grade)s::text IS NULL OR g.code = %(grade)s)
+       AND (%(region)s::text IS NULL OR c.region_id = %(region)s)
+"""
+
+# A bid stands in every region that it takes; without a list, in all.
+_BID = """
+    SELECT o.id, g.code AS grade, o.limit_prices[array_position(o.grade_ids, g.id)] AS price,
+           o.units - o.filled_units AS units, o.regions_allowed, o.regions_excluded
+      FROM exchange_order o
+      JOIN exchange_grade g ON g.id = ANY(o.grade_ids)
+     WHERE o.state IN ('open', 'partially_filled')
+       AND (%(grade)s::text IS NULL OR g.code = %(grade)s)
+"""
+
+_BEST = f"""
+    WITH offered AS ({_OFFERED}), bid AS ({_BID}),
+    asks AS (
+        SELECT DISTINCT ON (grade, region) grade, region, price,
+               sum(units) OVER (PARTITION BY grade, region, price) AS units
+          FROM offered WHERE units > 0 ORDER BY grade, region, price
+    ), place AS (
+        SELECT DISTINCT g.code AS grade, c.region_id AS region
+          FROM exchange_pool p JOIN exchange_grade g ON g.id = p.grade_id
+          JOIN exchange_centre c ON c.id = p.centre_id
+         WHERE (%(grade)s::text IS NULL OR g.code = %(grade)s)
+           AND (%(region)s::text IS NULL OR c.region_id = %(region)s)
+    ), bids AS (
+        SELECT DISTINCT ON (place.grade, place.region) place.grade, place.region, bid.price,
+               sum(bid.units) OVER (PARTITION BY place.grade, place.region, bid.price) AS units
+          FROM place JOIN bid ON bid.grade = place.grade
+           AND (bid.regions_allowed IS NULL OR place.region = ANY(bid.regions_allowed))
+           AND NOT place.region = ANY(bid.regions_excluded)
+         ORDER BY place.grade, place.region, bid.price DESC
+    )
+    SELECT place.grade, place.region, asks.price, COALESCE(asks.units, 0), bids.price,
+           COALESCE(bids.units, 0)
+      FROM place
+      LEFT JOIN asks USING (grade, region)
+      LEFT JOIN bids USING (grade, region)
+     WHERE asks.price IS NOT NULL OR bids.price IS NOT NULL
+     ORDER BY place.grade, place.region
+"""  # noqa: S608 - composed of the constants above
+
+_DEPTH = f"""
+    WITH offered AS ({_OFFERED}), bid AS ({_BID})
+    (SELECT 'offer', price, sum(units), count(*) FROM offered WHERE units > 0
+      GROUP BY price ORDER BY price LIMIT %(levels)s)
+    UNION ALL
+    (SELECT 'bid', price, sum(units), count(*) FROM bid
+      WHERE (%(region)s::text IS NULL OR regions_allowed IS NULL
+             OR %(region)s = ANY(regions_allowed))
+        AND (%(region)s::text IS NULL OR NOT %(region)s = ANY(regions_excluded))
+      GROUP BY price ORDER BY price DESC LIMIT %(levels)s)
+"""  # noqa: S608 - composed of the constants above
+
+
+def best_prices(*, at: datetime, grade: str | None, region: str | None) -> list[BestPrice]:
+    """The touch of every grade and region with an offer for the slot of ``at`` or a resting bid."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEST, _scope(at, grade, region))
+        return [
+            BestPrice(
+                grade=of_grade,
+                region=in_region,
+                offer_price=offer,
+                offered_units=offered,
+                bid_price=bid,
+                bid_units=bids,
+            )
+            for of_grade, in_region, offer, offered, bid, bids in cursor.fetchall()
+        ]
+
+
+def depth(*, at: datetime, grade: str, region: str | None, levels: int = 20) -> list[Level]:
+    """The best price levels of a grade for the slot of ``at``: offers rising, then bids falling."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DEPTH, _scope(at, grade, region) | {"levels": levels})
+        return [
+            Level(side=side, price=price, units=int(units), count=count)
+            for side, price, units, count in cursor.fetchall()
+        ]
+
+
+def last_trades(*, grade: str | None, region: str | None) -> QuerySet[Trade]:
+    """Trades of anybody, without names; the newest first."""
+    trades = Trade.objects.select_related("grade")
+    if grade is not None:
+        trades = trades.filter(grade__code=grade)
+    if region is not None:
+        trades = trades.filter(seller_region=region)
+    return trades
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilisation:
+    """Unit-hours of a class in a city: registered, and sold by trades that were not given back."""
+
+    region: str
+    resource_class: str
+    registered_unit_hours: int
+    sold_unit_hours: int
+
+
+_UTILISATION = """
+    SELECT c.region_id, g.resource_class, sum(p.units) * (%(to)s - %(from)s),
+           COALESCE(sum(sold.unit_hours), 0)
+      FROM exchange_pool p
+      JOIN exchange_centre c ON c.id = p.centre_id
+      JOIN exchange_grade g ON g.id = p.grade_id
+      LEFT JOIN LATERAL (
+           SELECT sum(u.units) AS unit_hours
+             FROM exchange_poolday d, unnest(d.sold) WITH ORDINALITY AS u(units, hour)
+            WHERE d.pool_id = p.id AND d.day BETWEEN %(from)s / 24 AND %(to)s / 24
+              AND d.day * 24 + u.hour - 1 >= %(from)s AND d.day * 24 + u.hour - 1 < %(to)s
+           ) sold ON true
+     WHERE p.state <> 'withdrawn'
+     GROUP BY c.region_id, g.resource_class
+     ORDER BY c.region_id, g.resource_class
+"""
+
+
+def utilisation(*, from_slot: int, to_slot: int) -> list[Utilisation]:
+    """Sold against registered unit-hours by city and class over ``[from_slot, to_slot)``."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UTILISATION, {"from": from_slot, "to": to_slot})
+        return [
+            Utilisation(
+                region=region,
+                resource_class=resource_class,
+                registered_unit_hours=int(registered),
+                sold_unit_hours=int(sold),
+            )
+            for region, resource_class, registered, sold in cursor.fetchall()
+        ]
+
+
+def _scope(at: datetime, grade: str | None, region: str | None) -> dict[str, int | str | None]:
+    slot = slot_of(at)
+    return {
+        "slot": slot,
+        "day": slot // SLOTS_PER_DAY,
+        "hour": slot % SLOTS_PER_DAY,
+        "grade": grade,
+        "region": region,
+    }
+
+
+def _slot_began(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,307 @@
+"""What a batch leaves behind, in one transaction of set-based statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.models import Organisation
+from core import clock, outbox
+from core.ids import derived_id
+from core.models import OutboxEvent
+from core.money import Rounding, divide, to_decimal
+from core.slots import slot_of
+from core.states import next_state
+from core.wakeups import wake
+from exchange.capacity.models import Book, Pool
+from exchange.market import intake
+from exchange.market.admission import Batch
+from exchange.market.models import Offer, OfferState, Order, Trade
+from exchange.market.states import ORDER_TRANSITIONS
+from exchange.market.terms import BatchResult, Fill, OrderOutcome, OutcomeState
+from exchange.market.translation import Translation
+from exchange.pricing import chart
+from exchange.pricing.engine import compute_cost, transport_cost
+from exchange.pricing.models import RuleSet
+from exchange.pricing.selectors import rule_set_at
+from ledger import services as ledger
+
+TRADE_HOLD_CODE = "trade.hold"
+LEASES_WAKE_UP = "leases"
+
+_TRADE_COLUMNS = [f for f in Trade._meta.concrete_fields if f.column]
+
+_UPDATE_ORDERS = """
+    UPDATE exchange_order o SET
+           state = n.state, state_reason = n.reason, filled_units = n.filled_units,
+           spent_micro = n.spent_micro, entry_batch = n.entry_batch,
+           entry_position = n.entry_position, closed_at = n.closed_at
+      FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::bigint[],
+                  %s::int[], %s::timestamptz[])
+           AS n (id, state, reason, filled_units, spent_micro, entry_batch, entry_position,
+                 closed_at)
+     WHERE o.id = n.id
+"""
+
+
+def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
+    """Write a batch's trades, fills and holds; False where another worker has written it.
+
+    The book's version is compared and set first: it is what makes a batch happen once.
+    """
+    book, number = batch.book, batch.admission.batch
+    written = Book.objects.filter(id=book.id, version=number - 1, admitted=number)
+    if not written.update(version=number):
+        return False
+    work = _Work(batch, said, result)
+    _copy_trades(work.trades)
+    _update_orders(work)
+    _update_offers_and_pools(batch, said)
+    _post_holds(work)
+    outbox.emit_many(_events(work))
+    if work.trades:
+        wake(LEASES_WAKE_UP)
+    return True
+
+
+class _Work:
+    """What follows from a result, computed once: rows of orders, trades, and their new states."""
+
+    def __init__(self, batch: Batch, said: Translation, result: BatchResult) -> None:
+        self.batch, self.result = batch, result
+        self.written_at = clock.now()
+        self.now = batch.admission.admitted_at
+        touched = [UUID(int=outcome.order) for outcome in result.outcomes]
+        missing = [order_id for order_id in touched if order_id not in said.entered_orders]
+        self.orders: dict[UUID, Order] = said.entered_orders | Order.objects.in_bulk(missing)
+        self.rules: RuleSet | None = rule_set_at(self.now) if result.fills else None
+        self.regions = self._regions(result.fills)
+        self.offers = Offer.objects.in_bulk({UUID(int=fill.offer) for fill in result.fills})
+        self.trades = [self._trade(i, fill) for i, fill in enumerate(result.fills)]
+        self.buyer_regions = _regions_of_buyers(order.buyer_id for order in self.orders.values())
+        for trade in self.trades:
+            trade.buyer_region_id = self.buyer_regions[trade.buyer_id]
+
+    def _regions(self, fills: Sequence[Fill]) -> dict[int, str]:
+        pools = Pool.objects.filter(id__in={UUID(int=fill.pool) for fill in fills})
+        return {pool.id.int: pool.centre.region_id for pool in pools.select_related("centre")}
+
+    def _trade(self, position: int, fill: Fill) -> Trade:
+        if self.rules is None:
+            raise RuntimeError("a trade is made under a version of the rules")
+        order, offer = self.orders[UUID(int=fill.order)], self.offers[UUID(int=fill.offer)]
+        number = self.batch.admission.batch
+        mean_price = divide(fill.price_numerator, fill.seconds, Rounding.HALF_EVEN)
+        return Trade(
+            id=derived_id(self.now, "trade", self.batch.book.id, number, position),
+            book_id=self.batch.book.id,
+            batch=number,
+            position=position,
+            order_id=order.id,
+            offer_id=offer.id,
+            pool_id=offer.pool_id,
+            grade_id=fill.grade,
+            buyer_id=order.buyer_id,
+            seller_id=offer.provider_id,
+            seller_region_id=self.regions[fill.pool],
+            rule_set_id=self.rules.version,
+            resting_side=fill.rested.value,
+            units=fill.units,
+            start_slot=fill.start_slot,
+            end_slot=fill.end_slot,
+            starts_at=datetime.fromtimestamp(fill.start_s, UTC),
+            ends_at=datetime.fromtimestamp(fill.end_s, UTC),
+            price_per_unit_hour=to_decimal(mean_price),
+            compute_micro=compute_cost(price_numerator=fill.price_numerator, units=fill.units),
+            transport_micro=transport_cost(
+                transport_nano_per_unit=fill.transport_nano_per_unit, units=fill.units
+            ),
+            path_link_ids=list(fill.links),
+            is_reclaimable=offer.is_reclaimable,
+            traded_at=self.written_at,
+        )
+
+
+def _regions_of_buyers(buyer_ids: Iterable[UUID]) -> dict[UUID, str]:
+    buyers = Organisation.objects.filter(id__in=set(buyer_ids)).only("region_code")
+    return {buyer.id: buyer.region_code for buyer in buyers}
+
+
+def _copy_trades(trades: Sequence[Trade]) -> None:
+    if not trades:
+        return
+    names = ", ".join(column.column for column in _TRADE_COLUMNS)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY exchange_trade ({names}) FROM STDIN") as copy,
+    ):
+        for trade in trades:
+            copy.write_row([getattr(trade, column.attname) for column in _TRADE_COLUMNS])
+
+
+def _update_orders(work: _Work) -> None:
+    rows = []
+    for outcome in work.result.outcomes:
+        order = work.orders[UUID(int=outcome.order)]
+        state = _state_after(order.state, outcome)
+        rows.append(
+            (
+                order.id,
+                state,
+                outcome.reason,
+                order.units - outcome.remaining_units,
+                outcome.spent_micro,
+                order.entry_batch,
+                order.entry_position,
+                work.now if _is_closed(outcome) else None,
+            )
+        )
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_UPDATE_ORDERS, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _state_after(state: str, outcome: OrderOutcome) -> str:
+    """The state that the outcome means, each step of the way taken through the table."""
+    final = outcome.state.value
+    steps = ["admit"] if state == "pending" and final != "rejected" else []
+    if outcome.filled_units:
+        steps.append("fill" if final == "filled" else "fill_in_part")
+    closing = {"cancelled": "cancel", "expired": "expire", "rejected": "reject"}
+    if final in closing:
+        steps.append(closing[final])
+    for step in steps:
+        state = next_state(ORDER_TRANSITIONS, state, step, what="an order")
+    if state != final:
+        raise RuntimeError(f"the engine says {final}, the table of states {state}")
+    return state
+
+
+def _is_closed(outcome: OrderOutcome) -> bool:
+    return outcome.state not in (OutcomeState.OPEN, OutcomeState.PARTIALLY_FILLED)
+
+
+def _update_offers_and_pools(batch: Batch, said: Translation) -> None:
+    if said.changed_offers:
+        Offer.objects.bulk_update(
+            said.changed_offers.values(),
+            [
+                "state",
+                "entry_batch",
+                "entry_position",
+                "units",
+                "start_slot",
+                "end_slot",
+                "prices",
+                "min_duration_slots",
+                "max_duration_slots",
+                "min_chunk_units",
+                "is_reclaimable",
+                "reclaim_notice_seconds",
+            ],
+            batch_size=500,
+        )
+    if said.changed_pools:
+        Pool.objects.bulk_update(said.changed_pools.values(), ["book_terms"], batch_size=500)
+    # Nothing can be taken from an offer whose window is over; the state only says so.
+    Offer.objects.filter(
+        book=batch.book,
+        state__in=(OfferState.OPEN, OfferState.PAUSED),
+        end_slot__lte=slot_of(batch.admission.admitted_at),
+    ).update(state=OfferState.EXPIRED)
+
+
+def _post_holds(work: _Work) -> None:
+    """Split each order's hold into one for each trade; the surplus is free at once.
+
+    One group for each order: what its own hold no longer needs is released, and the trades' holds
+    are made of it.
+    """
+    trades: dict[UUID, list[Trade]] = defaultdict(list)
+    for trade in work.trades:
+        trades[trade.order_id].append(trade)
+    groups: list[ledger.Group] = []
+    for outcome in work.result.outcomes:
+        order = work.orders[UUID(int=outcome.order)]
+        operations = _release(order, outcome)
+        operations += [_trade_hold(trade, work) for trade in trades[order.id]]
+        if operations:
+            groups.append(tuple(operations))
+    for result in ledger.post(groups, now=work.now) if groups else ():
+        if not result.ok:
+            raise RuntimeError(f"the ledger refused to split a hold: {result}")
+
+
+def _release(order: Order, outcome: OrderOutcome) -> list[ledger.Operation]:
+    if _is_closed(outcome):
+        return [ledger.ReleaseHold(hold=order.id)]
+    needed = intake.order_hold(
+        order, remaining_units=outcome.remaining_units, spent_micro=outcome.spent_micro
+    )
+    held = intake.order_hold(
+        order, remaining_units=order.units - order.filled_units, spent_micro=order.spent_micro
+    )
+    return [ledger.ReleaseHold(hold=order.id, amount=held - needed)] if held > needed else []
+
+
+def _trade_hold(trade: Trade, work: _Work) -> ledger.CreateHold:
+    rules = work.rules
+    if rules is None:
+        raise RuntimeError("a trade is made under a version of the rules")
+    return ledger.CreateHold(
+        id=trade.id,
+        account=chart.account(trade.buyer_id, chart.AVAILABLE, trade.buyer_region_id),
+        amount=trade.compute_micro + trade.transport_micro,
+        code=TRADE_HOLD_CODE,
+        reference=trade.id,
+        expires_at=trade.ends_at + timedelta(seconds=rules.reporting_grace_seconds),
+    )
+
+
+def _events(work: _Work) -> list[OutboxEvent]:
+    told = partial(OutboxEvent, occurred_at=work.now)
+    events = []
+    for outcome in work.result.outcomes:
+        order = work.orders[UUID(int=outcome.order)]
+        events.append(
+            told(
+                kind=f"order.{outcome.state.value}",
+                organisation_id=order.buyer_id,
+                subject_id=order.id,
+                payload={
+                    "filled_units": order.units - outcome.remaining_units,
+                    "units": order.units,
+                    "reason": outcome.reason,
+                },
+            )
+        )
+    for trade in work.trades:
+        public = {
+            "grade_id": trade.grade_id,
+            "region": trade.seller_region_id,
+            "units": trade.units,
+            "price_per_unit_hour": str(trade.price_per_unit_hour),
+            "starts_at": trade.starts_at.isoformat(),
+            "ends_at": trade.ends_at.isoformat(),
+        }
+        events.append(
+            told(kind="market.trade", organisation_id=None, subject_id=trade.id, payload=public)
+        )
+        for party, own in (
+            (trade.buyer_id, {"order": str(trade.order_id)}),
+            (trade.seller_id, {"offer": str(trade.offer_id)}),
+        ):
+            events.append(
+                told(
+                    kind="trade.made",
+                    organisation_id=party,
+                    subject_id=trade.id,
+                    payload=public | own,
+                )
+            )
+    return events
