@@ -45,7 +45,7 @@ class Market:
 
 
 async def set_up(
-    api: Api, scenario: Scenario, staff: dict[str, Staff], clock: DayClock, screen: Screen
+    api: Api, scenario: Scenario, staff: dict[str, Staff], *, clock: DayClock, screen: Screen
 ) -> Market:
     """Register everybody and everything; returns what the day needs."""
     market = Market(staff)

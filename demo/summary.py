@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from typing import Any
-
-from demo.demand import HOURS
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
-    """What one trade takes of a pool, in whole hours after midnight (half-open)."""
+class Traded:
+    """What one trade delivers, at what price, and the limit that its order had for the grade."""
 
-    pool: str
     grade: str
-    units: int
-    start_hour: int
-    end_hour: int
+    unit_hours: Decimal
     price_per_unit_hour: Decimal
-
-    @property
-    def unit_hours_in_day(self) -> int:
-        """Unit-hours of it that lie within the day."""
-        return self.units * max(0, min(self.end_hour, HOURS) - max(self.start_hour, 0))
-
-    @property
-    def unit_hours(self) -> int:
-        """Unit-hours of it in all."""
-        return self.units * (self.end_hour - self.start_hour)
+    limit_per_unit_hour: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
-    """A pool's part in the figures. `weight` makes units of different grades comparable."""
+class Supply:
+    """Unit-hours of a class in a city: what there is in the day, and what of it is sold.
+
+    `weight` makes units of different classes comparable.
+    """
 
     city: str
     resource_class: str
-    units: int
+    registered: int
+    sold: int
     weight: Decimal
 
 
@@ -52,31 +41,40 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
-def utilisation(
-    sold: Iterable[Sold], capacity: Mapping[str, Capacity], *, by: str
-) -> dict[str, float]:
-    """Sold unit-hours of the day over all unit-hours, by `city` or `resource_class`.
+def utilisation(supplies: Iterable[Supply], *, by: str) -> dict[str, float]:
+    """Sold over registered unit-hours, by `city` or `resource_class`.
 
-    Units are weighted (by the reference price of their grade), since a city's pools differ.
+    Units are weighted (by the mean reference price of the class in the city), since a city's
+    classes differ: an hour of a quantum processor is more than one of a core.
     """
     whole: dict[str, Decimal] = defaultdict(Decimal)
     taken: dict[str, Decimal] = defaultdict(Decimal)
-    for pool in capacity.values():
-        whole[getattr(pool, by)] += pool.units * HOURS * pool.weight
-    for part in sold:
-        pool = capacity[part.pool]
-        taken[getattr(pool, by)] += part.unit_hours_in_day * pool.weight
-    return {name: round(float(taken[name] / total), 4) for name, total in sorted(whole.items())}
+    for supply in supplies:
+        name = getattr(supply, by)
+        whole[name] += supply.registered * supply.weight
+        taken[name] += supply.sold * supply.weight
+    return {
+        name: round(float(taken[name] / total), 4) for name, total in sorted(whole.items()) if total
+    }
 
 
-def mean_price(sold: Iterable[Sold]) -> dict[str, Decimal]:
+def mean_price(trades: Iterable[Traded]) -> dict[str, Decimal]:
     """The mean price per unit-hour of each grade, weighted by unit-hours."""
-    hours: dict[str, int] = defaultdict(int)
+    hours: dict[str, Decimal] = defaultdict(Decimal)
     value: dict[str, Decimal] = defaultdict(Decimal)
-    for part in sold:
-        hours[part.grade] += part.unit_hours
-        value[part.grade] += part.price_per_unit_hour * part.unit_hours
-    return {grade: value[grade] / hours[grade] for grade in sorted(hours)}
+    for trade in trades:
+        hours[trade.grade] += trade.unit_hours
+        value[trade.grade] += trade.price_per_unit_hour * trade.unit_hours
+    return {grade: value[grade] / hours[grade] for grade in sorted(hours) if hours[grade]}
+
+
+def price_to_limit(trades: Iterable[Traded]) -> float:
+    """What was paid as a share of what would have been paid at the orders' limits."""
+    paid = limit = Decimal(0)
+    for trade in trades:
+        paid += trade.price_per_unit_hour * trade.unit_hours
+        limit += trade.limit_per_unit_hour * trade.unit_hours
+    return float(paid / limit) if limit else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,3 @@ def unit_hours_filled(orders: Sequence[Asked]) -> float:
     asked = sum(order.units * order.duration_slots for order in orders)
     filled = sum(order.filled_units * order.duration_slots for order in orders)
     return filled / asked if asked else 0.0
-
-
-def is_clean(report: Mapping[str, Any]) -> bool:
-    """Whether the day ended as it must: everything verified, every region's books at zero."""
-    return report["verify"] == "clean" and Decimal(report["trial_balance"]) == 0

@@ -8,19 +8,15 @@ import pytest
 
 from demo.summary import (
     Asked,
-    Capacity,
-    Sold,
+    Supply,
+    Traded,
     fill_rate,
-    is_clean,
     mean_price,
     percentile,
+    price_to_limit,
     unit_hours_filled,
     utilisation,
 )
-
-
-def sold(pool: str, units: int, start: int, end: int, price: str = "1") -> Sold:
-    return Sold(pool, f"grade of {pool}", units, start, end, Decimal(price))
 
 
 @pytest.mark.parametrize(
@@ -34,24 +30,24 @@ def test_percentile_of_nothing() -> None:
     assert percentile([], 0.99) == 0.0
 
 
-def test_utilisation_counts_only_hours_of_the_day_and_weighs_units() -> None:
-    capacity = {
-        "a": Capacity("zhengzhou", "general", 10, Decimal(1)),
-        "b": Capacity("zhengzhou", "quantum", 1, Decimal(10)),
-        "c": Capacity("luoyang", "general", 10, Decimal(1)),
-    }
-    trades = [sold("a", 10, -3, 12), sold("b", 1, 18, 30)]
-    assert utilisation(trades, capacity, by="city") == {
-        "luoyang": 0.0,
-        "zhengzhou": round((120 + 60) / 480, 4),
-    }
-    assert utilisation(trades, capacity, by="resource_class") == {"general": 0.25, "quantum": 0.25}
+def test_utilisation_weighs_what_is_not_comparable() -> None:
+    supplies = [
+        Supply("zhengzhou", "general", 240, 120, Decimal(1)),
+        Supply("zhengzhou", "quantum", 24, 6, Decimal(10)),
+        Supply("luoyang", "general", 240, 0, Decimal(1)),
+    ]
+    assert utilisation(supplies, by="city") == {"luoyang": 0.0, "zhengzhou": 0.375}
+    assert utilisation(supplies, by="resource_class") == {"general": 0.25, "quantum": 0.25}
 
 
-def test_mean_price_is_weighted_by_unit_hours() -> None:
-    assert mean_price([sold("a", 1, 0, 3, "2"), sold("a", 3, 0, 3, "4")]) == {
-        "grade of a": Decimal("3.5")
-    }
+def test_prices_are_weighted_by_unit_hours() -> None:
+    trades = [
+        Traded("g", Decimal(3), Decimal(2), Decimal(4)),
+        Traded("g", Decimal(9), Decimal(4), Decimal(4)),
+    ]
+    assert mean_price(trades) == {"g": Decimal("3.5")}
+    assert price_to_limit(trades) == pytest.approx(42 / 48)
+    assert price_to_limit([]) == 0.0
 
 
 def test_a_partly_filled_order_counts_in_part() -> None:
@@ -59,11 +55,3 @@ def test_a_partly_filled_order_counts_in_part() -> None:
     assert fill_rate(orders) == pytest.approx(0.5)
     assert unit_hours_filled(orders) == pytest.approx(60 / 120)
     assert fill_rate([]) == unit_hours_filled([]) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("verify", "balance", "clean"),
-    [("clean", "0", True), ("clean", "0.000001", False), ("1 finding", "0", False)],
-)
-def test_clean_needs_both(verify: str, balance: str, clean: bool) -> None:
-    assert is_clean({"verify": verify, "trial_balance": balance}) is clean

@@ -1,0 +1,258 @@
+"""The providers: an agent for each starts leases, sends heartbeats, reports what was delivered.
+
+An agent knows only what the API tells it. Twice an hour it asks for the leases that changed, moves
+along those whose time has come, and, when an hour begins, sends a heartbeat for each centre and
+the use of the hours past. One centre fails in the day: while it is out its agent is silent about
+it, and takes up its leases when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import floor
+from typing import Any, Final
+
+from demo.client import Api, Refused
+from demo.clockwork import DayClock
+from demo.registration import text
+
+# Parts of an hour at which an agent looks: a little after it begins, and in its middle.
+_LOOKS: Final = (0.04, 0.54)
+_PROVISION_AHEAD: Final = timedelta(hours=1)
+# Use is reported when a lease has ended, and of running leases every so many hours.
+REPORT_EVERY_HOURS: Final = 4
+_BATCH: Final = 1000
+# Every so many-th lease gets access details, so that buyers have something to read.
+_ACCESS_EVERY: Final = 20
+_OVERLAP: Final = timedelta(minutes=5)
+
+
+@dataclass
+class Lease:
+    """A lease as its provider sees it; `reported_until` is the end of its last usage record."""
+
+    id: str
+    centre: str
+    units: int
+    starts_at: datetime
+    ends_at: datetime
+    state: str
+    activated_at: datetime | None = None
+    ended_at: datetime | None = None
+    reported_until: datetime | None = None
+
+    def take(self, row: Mapping[str, Any]) -> None:
+        """Take over what the API says now."""
+        if self.state == "suspended" and row["state"] == "active":
+            # What was not there in between is not use.
+            self.reported_until = datetime.fromisoformat(row["updated_at"])
+        self.state = row["state"]
+        self.activated_at = _instant(row.get("activated_at"))
+        self.ended_at = _instant(row.get("ended_at"))
+
+    def due_move(self, now: datetime) -> str | None:
+        """The event that its time asks for now."""
+        if self.state in ("scheduled", "provisioning") and self.starts_at <= now < self.ends_at:
+            return "activate"
+        if self.state == "scheduled" and now < self.starts_at <= now + _PROVISION_AHEAD:
+            return "provision"
+        if self.state == "active" and self.ends_at <= now:
+            return "complete"
+        return None
+
+    def use_until(self, until: datetime) -> tuple[datetime, datetime] | None:
+        """The span of delivery up to `until` that is not reported yet."""
+        if self.activated_at is None:
+            return None
+        start = self.reported_until or self.activated_at
+        end = min(until, self.ends_at, self.ended_at or self.ends_at)
+        return (start, end) if end > start else None
+
+
+@dataclass
+class Tally:
+    """What all agents together did."""
+
+    moves: Counter[str] = field(default_factory=Counter)
+    heartbeats: int = 0
+    usage_records: int = 0
+    access_details: int = 0
+    suspended: set[str] = field(default_factory=set)
+    resumed: set[str] = field(default_factory=set)
+    refusals: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Outage:
+    """When which centre (by id) is out, in hours after midnight."""
+
+    centre: str
+    from_hour: float
+    to_hour: float
+
+    def covers(self, centre: str, hours: float) -> bool:
+        """Whether the centre is out at that hour."""
+        return centre == self.centre and self.from_hour <= hours < self.to_hour
+
+
+class Agent:
+    """One provider's side of delivery."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        key: str,
+        centres: Iterable[str],
+        clock: DayClock,
+        outage: Outage,
+        tally: Tally,
+    ) -> None:
+        self._api, self._key, self._clock = api, key, clock
+        self._centres, self._outage, self._tally = list(centres), outage, tally
+        self._leases: dict[str, Lease] = {}
+        self._seen_until = clock.midnight
+        self._seen = 0
+
+    async def work(self, until_hour: float, stagger: float) -> None:
+        """Look twice an hour until the day ends; `stagger` (hours) keeps agents apart."""
+        hour = floor(self._clock.hours())
+        while True:
+            for part in _LOOKS:
+                look_at = hour + part + stagger
+                if look_at > until_hour:
+                    return
+                await self._clock.sleep_until(look_at)
+                await self._look(begins_hour=part == _LOOKS[0])
+            hour = max(hour + 1, floor(self._clock.hours()))
+
+    async def finish(self, until: datetime, api: Api, clock: DayClock) -> None:
+        """Report everything that was delivered up to `until`, by another clock from now on."""
+        self._api, self._clock = api, clock
+        await self._fetch()
+        await self._move()
+        await self._report(until, every_lease=True)
+
+    async def _look(self, *, begins_hour: bool) -> None:
+        try:
+            await self._fetch()
+            await self._move()
+            if begins_hour:
+                hours = self._clock.hours()
+                await self._beat(hours)
+                whole = floor(hours)
+                until = self._clock.at(whole)
+                await self._report(until, every_lease=whole % REPORT_EVERY_HOURS == 0)
+        except Refused as refused:
+            self._tally.refusals.append(f"provider: {refused}")
+
+    async def _fetch(self) -> None:
+        asked_at = self._clock.now()
+        since = text(self._seen_until)
+        rows = self._api.pages("/leases", key=self._key, updated_since=since, party="provider")
+        async for row in rows:
+            known = self._leases.get(row["id"])
+            if known is None:
+                known = self._leases[row["id"]] = _lease(row)
+            if row["state"] == "suspended":
+                self._tally.suspended.add(known.id)
+            elif known.state == "suspended" and row["state"] == "active":
+                self._tally.resumed.add(known.id)
+            known.take(row)
+        # A row of a transaction that was still open when we asked has an older time.
+        self._seen_until = asked_at - _OVERLAP
+
+    async def _move(self) -> None:
+        now = self._clock.now()
+        due = [
+            (lease, event)
+            for lease in self._leases.values()
+            if (event := lease.due_move(now)) and not self._is_out(lease.centre)
+        ]
+        for batch in _batches(due):
+            moves = [{"lease_id": lease.id, "event": event} for lease, event in batch]
+            answer = await self._api.post("/leases/transitions", {"moves": moves}, key=self._key)
+            for (lease, event), moved in zip(batch, answer["results"], strict=True):
+                if moved.get("problem"):
+                    self._tally.refusals.append(f"{event}: {moved['problem'].get('detail')}")
+                else:
+                    self._tally.moves[event] += 1
+                    lease.state = moved["state"]
+                    if event == "activate":
+                        lease.activated_at = _instant(moved.get("activated_at"))
+                        await self._put_access(lease)
+
+    async def _put_access(self, lease: Lease) -> None:
+        self._seen += 1
+        if self._seen % _ACCESS_EVERY == 1:
+            details = {"host": f"{lease.id[:8]}.demo.example", "user": "tenant", "token": lease.id}
+            await self._api.put(f"/leases/{lease.id}/access", {"details": details}, key=self._key)
+            self._tally.access_details += 1
+
+    async def _beat(self, hours: float) -> None:
+        for centre in self._centres:
+            if not self._outage.covers(centre, hours):
+                await self._api.post(f"/centres/{centre}/heartbeat", key=self._key)
+                self._tally.heartbeats += 1
+
+    async def _report(self, until: datetime, *, every_lease: bool) -> None:
+        records = []
+        for lease in self._leases.values():
+            if every_lease or lease.ends_at <= until or lease.state == "suspended":
+                span = lease.use_until(self._delivered_until(lease, until))
+                if span is not None:
+                    records.append(_record(lease, *span))
+                    lease.reported_until = span[1]
+        for batch in _batches(records):
+            await self._api.post("/usage-records", {"records": batch}, key=self._key)
+            self._tally.usage_records += len(batch)
+
+    def _delivered_until(self, lease: Lease, until: datetime) -> datetime:
+        """Up to when the lease was delivered: not beyond the beginning of its centre's outage."""
+        is_down = self._is_out(lease.centre) or lease.state == "suspended"
+        if is_down and lease.centre == self._outage.centre:
+            return min(until, self._clock.at(self._outage.from_hour))
+        return until
+
+    def _is_out(self, centre: str) -> bool:
+        return self._outage.covers(centre, self._clock.hours())
+
+
+def _lease(row: Mapping[str, Any]) -> Lease:
+    return Lease(
+        id=row["id"],
+        centre=row["centre_id"],
+        units=row["units"],
+        starts_at=datetime.fromisoformat(row["starts_at"]),
+        ends_at=datetime.fromisoformat(row["ends_at"]),
+        state=row["state"],
+    )
+
+
+def _record(lease: Lease, start: datetime, end: datetime) -> dict[str, Any]:
+    return {
+        "lease_id": lease.id,
+        "source_record_id": text(start),
+        "period_start_at": text(start),
+        "period_end_at": text(end),
+        "active_unit_seconds": floor((end - start).total_seconds()) * lease.units,
+    }
+
+
+def _batches(items: list[Any]) -> Iterable[list[Any]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+def _instant(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+async def run_agents(agents: list[Agent], until_hour: float) -> None:
+    """All agents until the day ends, each at another minute."""
+    async with asyncio.TaskGroup() as group:
+        for number, agent in enumerate(agents):
+            group.create_task(agent.work(until_hour, 0.3 * number / len(agents)))

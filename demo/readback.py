@@ -1,0 +1,128 @@
+"""What is read back from the API when the day is over."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from demo.client import Api
+from demo.clockwork import DayClock
+from demo.demand import HOURS
+from demo.orders import Placed
+from demo.registration import text
+from demo.scenario import Scenario
+from demo.summary import Asked, Supply, Traded
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the market went, as the API says it."""
+
+    asked: list[Asked]
+    states: Mapping[str, int]
+    trades: list[Traded]
+    latencies_ms: list[float]
+    supplies: list[Supply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """A region's books: debits less credits of all its accounts, in yuan, and its money's way."""
+
+    region: str
+    difference: Decimal
+    money_in: Decimal
+    money_out: Decimal
+
+
+async def read_market(
+    api: Api, key: str, *, scenario: Scenario, placed: Placed, clock: DayClock
+) -> Outcome:
+    """Orders, trades and utilisation of the day, through an operator's key."""
+    orders = [row async for row in api.pages("/orders", key=key)]
+    trades = [row async for row in api.pages("/trades", key=key)]
+    statistics = await api.get(
+        "/market/statistics", key=key, from_at=text(clock.at(0)), to_at=text(clock.at(HOURS))
+    )
+    return Outcome(
+        asked=[Asked(o["units"], o["filled_units"], o["duration_hours"]) for o in orders],
+        states=Counter(order["state"] for order in orders),
+        trades=[_traded(row, placed) for row in trades],
+        latencies_ms=_latencies(trades, placed, clock),
+        supplies=_supplies(statistics["utilisation"], scenario),
+    )
+
+
+def _traded(row: Mapping[str, Any], placed: Placed) -> Traded:
+    hours = (_at(row["ends_at"]) - _at(row["starts_at"])) / _HOUR
+    limits = dict(placed.planned[row["order_id"]].limits)
+    return Traded(
+        grade=row["grade"],
+        unit_hours=row["units"] * Decimal(str(round(hours, 6))),
+        price_per_unit_hour=Decimal(row["price_per_unit_hour"]),
+        limit_per_unit_hour=limits[row["grade"]],
+    )
+
+
+def _latencies(trades: Iterable[Mapping[str, Any]], placed: Placed, clock: DayClock) -> list[float]:
+    """From each order to its first trade, for the trades that did not wait for their hour.
+
+    Both instants are the exchange's: when the order's transaction began, and when the trade's row
+    was written. What rests until another order leaves, or capacity comes back, waits for the
+    market and not for the machine: only trades of the batch that took the order in are counted,
+    which are those written within the compressed hour.
+    """
+    first: dict[str, datetime] = {}
+    for row in trades:
+        at = _at(row["traded_at"])
+        first[row["order_id"]] = min(at, first.get(row["order_id"], at))
+    return [
+        clock.wall_ms(at - placed.placed_at[order_id])
+        for order_id, at in first.items()
+        if order_id in placed.placed_at
+    ]
+
+
+def _supplies(rows: Iterable[Mapping[str, Any]], scenario: Scenario) -> list[Supply]:
+    """Rows of the statistics, weighted by the class's mean reference price in the city."""
+    units: dict[tuple[str, str], int] = defaultdict(int)
+    value: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for pool in scenario.pools:
+        place = scenario.region_of_centre[pool.centre], pool.resource_class
+        units[place] += pool.units
+        value[place] += pool.units * scenario.reference_prices[pool.grade]
+    return [
+        Supply(
+            city=row["region"],
+            resource_class=row["resource_class"],
+            registered=row["registered_unit_hours"],
+            sold=row["sold_unit_hours"],
+            weight=value[place] / units[place],
+        )
+        for row in rows
+        if (place := (row["region"], row["resource_class"])) in units
+    ]
+
+
+async def read_books(api: Api, key: str) -> list[Books]:
+    """Each region's books."""
+    found = await api.get("/ledger/trial-balance", key=key)
+    return [
+        Books(
+            region=row["region"],
+            difference=Decimal(row["debits"]) - Decimal(row["credits"]),
+            money_in=Decimal(row["debits"]),
+            money_out=Decimal(row["credits"]),
+        )
+        for row in found["results"]
+    ]
+
+
+def _at(value: str) -> datetime:
+    return datetime.fromisoformat(value)
