@@ -19,6 +19,7 @@ from billing.settlement.models import (
     RegionPayment,
     SettlementBatch,
 )
+from billing.settlement.netting import Debt, net
 from core.ids import new_id
 from core.money import MICRO_PER_FEN
 
@@ -55,8 +56,6 @@ def draw_up(period: SettlementPeriod) -> BatchContent:
     region (netted below). What is due to organisations is paid out, in whole fen, with what the
     period before carried; commission, tax and what carriers without a name would get is kept.
     """
-    from billing.settlement.netting import Debt, net  # noqa: PLC0415
-
     owed = _collect(period)
     lines = {
         (row.organisation, row.creditor_region): row.amount_micro

@@ -79,7 +79,9 @@ class LeaseMoved:
     """What became of a move: the lease's new state, or why it was refused."""
 
     lease_id: UUID
-    state: str | None
+    state: str | None = None
+    activated_at: datetime | None = None
+    ended_at: datetime | None = None
     refusal: ExchangeError | None = None
 
 
@@ -128,10 +130,17 @@ def transition_leases(
             try:
                 transition = _judge(actor, move, leases.get(move.lease_id), named, now)
             except ExchangeError as refusal:
-                answers.append(LeaseMoved(move.lease_id, None, refusal))
+                answers.append(LeaseMoved(move.lease_id, refusal=refusal))
             else:
                 decided[move.lease_id] = transition
-                answers.append(LeaseMoved(move.lease_id, transition.state))
+                answers.append(
+                    LeaseMoved(
+                        move.lease_id,
+                        transition.state,
+                        transition.activated_at,
+                        transition.ended_at,
+                    )
+                )
             named.add(move.lease_id)
         write(actor=actor, transitions=list(decided.values()), now=now)
     return answers
