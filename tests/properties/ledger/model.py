@@ -163,7 +163,7 @@ class Model:
             raise Refusal("unknown_account")
         return self.accounts[key]
 
-    def _hold(self, id: UUID) -> ModelHold:
-        if id not in self.holds:
+    def _hold(self, hold_id: UUID) -> ModelHold:
+        if hold_id not in self.holds:
             raise Refusal("hold_not_found")
-        return self.holds[id]
+        return self.holds[hold_id]

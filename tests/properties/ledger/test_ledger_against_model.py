@@ -51,13 +51,14 @@ REFERENCE = UUID(int=5)
 
 amounts = st.integers(1, 12)
 transfer_ids = st.integers(100, 115).map(lambda n: UUID(int=n))
-hold_ids = st.integers(200, 207).map(lambda n: UUID(int=n))
+hold_ids = st.integers(200, 204).map(lambda n: UUID(int=n))
 deadlines = st.none() | st.integers(0, 4).map(lambda n: NOW + n * HOUR)
 
 
 @st.composite
 def balanced_legs(draw):
-    debit, credit = draw(st.sampled_from(HOME)), draw(st.sampled_from(HOME))
+    debit = draw(st.sampled_from([AVAILABLE, AVAILABLE, *HOME]))
+    credit = draw(st.sampled_from(HOME))
     amount = draw(amounts)
     legs = [Leg(debit, amount), Leg(credit, -amount)]
     if draw(st.booleans()):  # a second half in the other region
@@ -68,8 +69,10 @@ def balanced_legs(draw):
     return tuple(legs)
 
 
+# Clearing accounts move together with their mirrors; that the ledger leaves to its callers.
+ELSEWHERE = [key for key in KEYS if key not in (CLEARING, MIRROR)] + [NEVER_OPENED]
 any_legs = st.lists(
-    st.builds(Leg, st.sampled_from([*KEYS, NEVER_OPENED]), st.sampled_from([-3, -2, 2, 3, 1])),
+    st.builds(Leg, st.sampled_from(ELSEWHERE), st.sampled_from([-3, -2, 2, 3, 1])),
     min_size=2,
     max_size=3,
 ).map(tuple)
@@ -81,7 +84,7 @@ transfers_ = st.builds(
     reference=st.just(REFERENCE),
     effective_at=st.just(NOW),
     legs=st.one_of(balanced_legs(), balanced_legs(), balanced_legs(), any_legs),
-    hold=st.none() | hold_ids,
+    hold=st.one_of(st.none(), st.none(), hold_ids),
 )
 operations = st.one_of(
     transfers_,
@@ -129,11 +132,11 @@ def compare(model: Model) -> None:
         key: (account.balance, account.held) for key, account in model.accounts.items()
     }
     assert {
-        id: (view.account, view.rest, view.posted, view.expires_at)
-        for id, view in holds(list(model.holds)).items()
+        view.id: (view.account, view.rest, view.posted, view.expires_at)
+        for view in holds(list(model.holds)).values()
     } == {
-        id: (hold.made.account, hold.rest, hold.posted, hold.expires_at)
-        for id, hold in model.holds.items()
+        hold.made.id: (hold.made.account, hold.rest, hold.posted, hold.expires_at)
+        for hold in model.holds.values()
     }
     assert Hold.objects.count() == len(model.holds)
     assert Transfer.objects.count() == len(model.transfers)

@@ -59,25 +59,25 @@ def transfer(
     credit: AccountKey,
     amount: int,
     *,
-    id: UUID | None = None,
+    transfer_id: UUID | None = None,
     code: str = "test.move",
     hold: UUID | None = None,
     effective_at: datetime = NOW,
 ) -> PostTransfer:
     """A transfer of two legs."""
     legs = (Leg(debit, amount), Leg(credit, -amount))
-    return PostTransfer(id or new_id(), code, UUID(int=5), effective_at, legs, hold)
+    return PostTransfer(transfer_id or new_id(), code, UUID(int=5), effective_at, legs, hold)
 
 
 def hold(
     account: AccountKey,
     amount: int,
     *,
-    id: UUID | None = None,
+    hold_id: UUID | None = None,
     expires_at: datetime | None = None,
 ) -> CreateHold:
     """A hold on an account."""
-    return CreateHold(id or new_id(), account, amount, "test.hold", UUID(int=5), expires_at)
+    return CreateHold(hold_id or new_id(), account, amount, "test.hold", UUID(int=5), expires_at)
 
 
 def post_one(*operations: Operation, now: datetime = NOW) -> GroupResult:

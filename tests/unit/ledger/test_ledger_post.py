@@ -291,9 +291,9 @@ def test_splitting_a_hold_succeeds_when_nothing_is_available():
 def test_a_hold_made_again_with_other_content_conflicts():
     set_aside = hold(AVAILABLE, 300, expires_at=NOW + HOUR)
     assert post_one(set_aside).code == "ok"
-    assert post_one(hold(AVAILABLE, 300, id=set_aside.id, expires_at=None)).code == "exists"
-    assert refused(hold(AVAILABLE, 301, id=set_aside.id)) == "conflicting_content"
-    assert refused(hold(PAYABLE, 300, id=set_aside.id)) == "conflicting_content"
+    assert post_one(hold(AVAILABLE, 300, hold_id=set_aside.id, expires_at=None)).code == "exists"
+    assert refused(hold(AVAILABLE, 301, hold_id=set_aside.id)) == "conflicting_content"
+    assert refused(hold(PAYABLE, 300, hold_id=set_aside.id)) == "conflicting_content"
 
 
 def test_the_sweep_expires_what_is_overdue():

@@ -1,0 +1,306 @@
+"""Raw SQL against each rule of the books, as the application's role and as the owner of the tables.
+
+The service is not asked here: the database by itself must refuse.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from core.ids import new_id
+from tests.databases import clone
+from tests.unit.ledger.books import AVAILABLE, BANK, FAR_PAYABLE, NOW, PAYABLE, SPECS, VOUCHER
+
+HOLD = new_id()
+
+
+@pytest.fixture(scope="module")
+def database():
+    """Books with 1,000 available, of which 100 are held."""
+    database = clone("guards")
+    with database.connect() as session:
+        for spec in SPECS:
+            side = {"debit": 1, "credit": -1}[spec.normal_side]
+            session.execute(
+                "INSERT INTO ledger_account (owner, code, region, asset, normal_side, floor,"
+                " stripes, stripe, balance, held, version)"
+                " VALUES (%s, %s, %s, %s, %s, %s, 1, 0, 0, 0, 0)",
+                [*spec.key, side, spec.floor],
+            )
+        write(session, BANK, AVAILABLE, amounts=[1000, -1000])
+        session.execute(
+            "INSERT INTO ledger_hold (id, account_id, amount, code, reference, created_at, posted,"
+            " released) VALUES (%s, %s, 100, 'raw', %s, %s, 0, 0)",
+            [HOLD, account(session, AVAILABLE), HOLD, NOW],
+        )
+        session.execute(
+            "UPDATE ledger_account SET held = 100 WHERE id = %s", [account(session, AVAILABLE)]
+        )
+    yield database
+    database.drop()
+
+
+@pytest.fixture(params=["app", "owner"])
+def sql(request, database):
+    """A session of either role; nothing of it stays."""
+    with database.connect(owner=request.param == "owner") as session:
+        yield session
+        session.rollback()
+
+
+@contextmanager
+def refused(session, constraint=None):
+    """What is done inside must be refused, by the named rule."""
+    with pytest.raises(errors.IntegrityError) as refusal, session.transaction():
+        yield
+    if constraint:
+        assert refusal.value.diag.constraint_name == constraint
+
+
+def account(session: psycopg.Connection, key) -> int:
+    row = session.execute(
+        "SELECT id FROM ledger_account WHERE (owner, code, region, asset) = (%s, %s, %s, %s)",
+        list(key),
+    ).fetchone()
+    return row[0]
+
+
+# What `services.post` writes, with every column open to abuse.
+WRITE = """
+    WITH t AS (INSERT INTO ledger_transfer
+                      (id, code, reference, effective_at, recorded_at, entry_count, xid)
+               VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, %(entry_count)s,
+                       COALESCE(%(xid)s::text::xid8, pg_current_xact_id()))),
+         e AS (INSERT INTO ledger_entry
+                      (transfer_id, account_id, amount, balance_after, version, position)
+               SELECT %(id)s, * FROM unnest(%(accounts)s::int8[], %(amounts)s::int8[],
+                      %(after)s::int8[], %(versions)s::int8[], %(positions)s::int2[]))
+    UPDATE ledger_account a SET balance = n.balance, version = n.version
+      FROM unnest(%(accounts)s::int8[], %(balances)s::int8[], %(new_versions)s::int8[])
+           AS n (id, balance, version)
+     WHERE a.id = n.id
+"""
+
+
+def write(session, debit=AVAILABLE, credit=PAYABLE, **changes):
+    """A sound transfer of 10 by raw SQL, but for the ``changes``; returns its id."""
+    ids = [account(session, key) for key in (debit, credit)]
+    rows = [
+        session.execute("SELECT balance, version FROM ledger_account WHERE id = %s", [i]).fetchone()
+        for i in ids
+    ]
+    amounts = changes.get("amounts", [10, -10])
+    after = [row[0] + amount for row, amount in zip(rows, amounts, strict=False)]
+    versions = [row[1] + 1 for row in rows]
+    values = {
+        "id": new_id(),
+        "now": NOW,
+        "xid": None,
+        "entry_count": 2,
+        "accounts": ids,
+        "amounts": amounts,
+        "after": after,
+        "versions": versions,
+        "positions": [1, 2],
+        "balances": after,
+        "new_versions": versions,
+    } | changes
+    session.execute(WRITE, values)
+    return values["id"]
+
+
+def test_the_raw_write_is_sound_by_itself(sql):
+    write(sql)
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"amounts": [10, -9]}, "ledger_transfer_balances_by_asset_and_region"),
+        ({"credit": FAR_PAYABLE}, "ledger_transfer_balances_by_asset_and_region"),
+        ({"credit": VOUCHER}, "ledger_transfer_balances_by_asset_and_region"),
+        ({"amounts": [0, 0]}, "ledger_entry_is_not_zero"),
+        ({"entry_count": 3}, "ledger_transfer_has_its_declared_entries"),
+        ({"entry_count": 1}, "ledger_transfer_has_two_entries_or_more"),
+        ({"positions": [1, 3]}, "ledger_transfer_has_its_declared_entries"),
+        ({"positions": [0, 1]}, "ledger_transfer_has_its_declared_entries"),
+        ({"positions": [1, 1]}, "ledger_entry_pkey"),
+        ({"after": [0, 0]}, "ledger_entry_is_counted_by_its_account"),
+        ({"xid": 3}, "ledger_transfer_carries_its_transaction"),
+        ({"balances": [-1000, 0]}, "ledger_balance_is_the_sum_of_entries"),
+        ({"versions": [1, 1]}, "ledger_entry_takes_its_turn_once"),
+        ({"versions": [7, 7]}, "ledger_entry_is_counted_by_its_account"),
+        ({"new_versions": [9, 9]}, "ledger_balance_is_the_sum_of_entries"),
+        ({"amounts": [901, -901]}, "ledger_available_never_below_floor"),
+    ],
+)
+def test_a_transfer_that_breaks_a_rule_is_refused(sql, changes, constraint):
+    with refused(sql, constraint):
+        write(sql, **changes)
+
+
+def test_running_balances_follow_one_another(sql):
+    # Two debits and two credits: ends and sums are right, only the step between is wrong.
+    ids = [account(sql, AVAILABLE)] * 2 + [account(sql, PAYABLE)] * 2
+    with refused(sql, "ledger_balance_after_runs"):
+        write(
+            sql,
+            entry_count=4,
+            accounts=ids,
+            amounts=[10, 10, -10, -10],
+            after=[-991, -980, -10, -20],
+            versions=[2, 3, 1, 2],
+            positions=[1, 2, 3, 4],
+            balances=[-980, -980, -20, -20],
+            new_versions=[3, 3, 2, 2],
+        )
+
+
+def test_no_transfer_without_entries(sql):
+    with refused(sql, "ledger_transfer_comes_with_its_entries"):
+        sql.execute(
+            "INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,"
+            " entry_count) VALUES (gen_random_uuid(), 'raw', gen_random_uuid(), now(), now(), 2)"
+        )
+
+
+def test_no_entry_is_added_later(sql):
+    move = write(sql, BANK, AVAILABLE)
+    for position in (1, 3):  # a position that is taken, and the next one
+        with refused(sql):
+            sql.execute(
+                "INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after,"
+                " version, position) VALUES (%s, %s, 1, 6, 9, %s)",
+                [move, account(sql, BANK), position],
+            )
+    # Nor a pair that balances by itself and moves its accounts along.
+    with refused(sql, "ledger_transfer_has_its_declared_entries"):
+        sql.execute(
+            """
+            WITH e AS (INSERT INTO ledger_entry
+                             (transfer_id, account_id, amount, balance_after, version, position)
+                       SELECT %(id)s, a.id, n.amount, a.balance + n.amount, a.version + 1,
+                              n.position
+                         FROM (VALUES (%(one)s::int8, 5, 3::int2), (%(two)s::int8, -5, 4::int2))
+                              AS n (id, amount, position) JOIN ledger_account a USING (id))
+            UPDATE ledger_account a SET balance = balance + n.amount, version = version + 1
+              FROM (VALUES (%(one)s::int8, 5), (%(two)s::int8, -5)) AS n (id, amount)
+             WHERE a.id = n.id
+            """,
+            {"id": move, "one": account(sql, BANK), "two": account(sql, PAYABLE)},
+        )
+
+
+def test_no_entry_of_a_transfer_or_account_that_is_not_there(sql):
+    with refused(sql, "ledger_transfer_has_its_declared_entries"):
+        sql.execute(
+            "INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version,"
+            " position) VALUES (gen_random_uuid(), %s, 1, 1, 1, 1)",
+            [account(sql, PAYABLE)],
+        )
+    with refused(sql, "ledger_transfer_balances_by_asset_and_region"):
+        write(sql, accounts=[-1, -2])
+
+
+@pytest.mark.parametrize("table", ["ledger_transfer", "ledger_entry", "ledger_seal"])
+@pytest.mark.parametrize("verb", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
+def test_what_is_written_stays_written(sql, table, verb):
+    column = {"ledger_transfer": "code", "ledger_entry": "amount", "ledger_seal": "number"}[table]
+    with pytest.raises((errors.RestrictViolation, errors.InsufficientPrivilege)):
+        sql.execute(verb.format(table, column, column))
+
+
+@pytest.mark.parametrize("table", ["ledger_account", "ledger_hold"])
+@pytest.mark.parametrize("verb", ["DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"])
+def test_accounts_and_holds_are_never_removed(sql, table, verb):
+    with pytest.raises((errors.RestrictViolation, errors.InsufficientPrivilege)):
+        sql.execute(verb.format(table))
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("balance = balance - 1", "ledger_balance_is_the_sum_of_entries"),
+        ("version = version + 1", "ledger_balance_is_the_sum_of_entries"),
+        ("version = 0, balance = 0, held = 0", "ledger_balance_is_the_sum_of_entries"),
+        ("held = 1001", "ledger_available_never_below_floor"),
+        ("held = -1", "ledger_held_never_negative"),
+        ("floor = false", "ledger_account_keeps_its_nature"),
+        ("normal_side = 1, held = 0, floor = false", "ledger_account_keeps_its_nature"),
+        ("region = 'luoyang'", "ledger_account_keeps_its_nature"),
+        ("asset = 'gold'", "ledger_account_keeps_its_nature"),
+        ("owner = gen_random_uuid()", "ledger_account_keeps_its_nature"),
+        ("normal_side = 3, held = 0, floor = false", "ledger_normal_side_is_known"),
+        ("stripes = 2", "ledger_striped_account_has_no_floor_and_no_holds"),
+    ],
+)
+def test_an_account_cannot_be_bent(sql, change, constraint):
+    with refused(sql, constraint):
+        sql.execute(f"UPDATE ledger_account SET {change} WHERE id = %s", [account(sql, AVAILABLE)])
+
+
+def test_an_account_is_opened_empty(sql):
+    with refused(sql, "ledger_account_is_opened_empty"):
+        sql.execute(
+            "INSERT INTO ledger_account (owner, code, region, asset, normal_side, floor, stripes,"
+            " stripe, balance, held, version)"
+            " VALUES (gen_random_uuid(), 'bank', 'zhengzhou', 'CNY', 1, false, 1, 0, 5, 0, 0)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("amount = 200", "ledger_hold_only_shrinks"),
+        ("account_id = account_id + 1", "ledger_hold_only_shrinks"),
+        ("code = 'other'", "ledger_hold_only_shrinks"),
+        ("posted = 101", "ledger_hold_never_overdrawn"),
+        ("posted = -1", "ledger_hold_never_overdrawn"),
+        ("released = 100", "ledger_hold_resolves_when_nothing_rests"),
+        ("resolved_at = now()", "ledger_hold_resolves_when_nothing_rests"),
+        ("resolution = 'posted'", "ledger_hold_resolves_when_nothing_rests"),
+    ],
+)
+def test_a_hold_cannot_be_bent(sql, change, constraint):
+    with refused(sql, constraint):
+        sql.execute(f"UPDATE ledger_hold SET {change}")
+
+
+def test_a_hold_never_grows_back(sql):
+    sql.execute(
+        "UPDATE ledger_hold SET released = 100, resolved_at = now(), resolution = 'released'"
+    )
+    for change in (
+        "released = 0, resolved_at = null, resolution = null",
+        "released = 50, posted = 50",
+        "resolution = 'expired'",
+    ):
+        with refused(sql, "ledger_hold_only_shrinks"):
+            sql.execute(f"UPDATE ledger_hold SET {change}")
+
+
+def test_a_hold_stands_on_an_account(sql):
+    with refused(sql, "ledger_hold_stands_on_an_account"):
+        sql.execute(
+            "INSERT INTO ledger_hold (id, account_id, amount, code, reference, created_at, posted,"
+            " released) VALUES (gen_random_uuid(), -1, 5, 'raw', gen_random_uuid(), now(), 0, 0)"
+        )
+
+
+def test_the_app_role_owns_nothing_and_disables_nothing(database):
+    with database.connect(autocommit=True) as session:
+        for attack in (
+            "ALTER TABLE ledger_entry DISABLE TRIGGER ALL",
+            "DROP TRIGGER ledger_entry_is_append_only ON ledger_entry",
+            "ALTER TABLE ledger_account DROP CONSTRAINT ledger_available_never_below_floor",
+            "SET session_replication_role = replica",
+            "DROP TABLE ledger_entry",
+            """CREATE OR REPLACE FUNCTION ledger_entry_guard_insert() RETURNS trigger
+               LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'""",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                session.execute(attack)
