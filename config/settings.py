@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
 
@@ -211,6 +212,33 @@ LOGGING = {
     },
 }
 
+# --- The admin's look (reference data; everything else is in the console) -------------------------
+UNFOLD = {
+    "SITE_TITLE": _("Compute exchange"),
+    "SITE_HEADER": _("Compute exchange"),
+    "SITE_SUBHEADER": _("Reference data"),
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": reverse_lazy("console:today"),
+    "SHOW_LANGUAGES": False,
+    "SHOW_HISTORY": True,
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .015 235)",
+            "100": "oklch(94% .03 235)",
+            "200": "oklch(88% .06 235)",
+            "300": "oklch(80% .09 235)",
+            "400": "oklch(70% .11 236)",
+            "500": "oklch(58% .115 238)",
+            "600": "oklch(47% .1 240)",
+            "700": "oklch(41% .09 241)",
+            "800": "oklch(35% .075 242)",
+            "900": "oklch(30% .06 243)",
+            "950": "oklch(22% .045 244)",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+}
+
 # --- The API -----------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.KeyAuthentication"],
@@ -243,6 +271,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "PublicKindsEnum": "api.v1.accounts.serializers.PUBLIC_KIND_CHOICES",
+        "OrganisationKindsEnum": "api.v1.accounts.serializers.KIND_CHOICES",
+    },
     "SORT_OPERATIONS": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

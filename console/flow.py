@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-WIDTH: Final = 960.0
-LEFT: Final = 230.0  # where the debtors' bars begin; their names stand before it
-RIGHT: Final = WIDTH - 230.0
+WIDTH: Final = 1080.0
+LEFT: Final = 292.0  # where the debtors' bars begin; their names stand before it
+RIGHT: Final = WIDTH - LEFT
 BAR: Final = 10.0
 INK_HEIGHT: Final = 300.0  # of the whole of ``scale_total``
 SLOT: Final = 19.0  # a line of text: no two names ever overlap
 GAP: Final = 7.0
-MAX_FLOWS: Final = 48
+MAX_FLOWS: Final = 120  # ribbons; the bars count all
 TONES: Final = 7  # the eighth, ``TONES``, is the grey of the many small ones
 
 
@@ -81,11 +81,11 @@ def tones(flows: Iterable[Flow]) -> dict[str, int]:
 
 def chart(flows: list[Flow], *, scale_total: int, tone_of: Mapping[str, int]) -> Chart:
     """Lay out ``flows``; ``scale_total`` is the amount that takes the whole ink height."""
-    drawn = sorted(flows, key=lambda f: (-f.amount, f.debtor, f.creditor))
-    drawn, rest = drawn[:MAX_FLOWS], drawn[MAX_FLOWS:]
+    ranked = sorted(flows, key=lambda f: (-f.amount, f.debtor, f.creditor))
+    drawn, rest = ranked[:MAX_FLOWS], ranked[MAX_FLOWS:]
     scale = INK_HEIGHT / scale_total if scale_total > 0 else 0.0
-    left = _column([(f.debtor, f.amount) for f in drawn], scale, "left", tone_of)
-    right = _column([(f.creditor, f.amount) for f in drawn], scale, "right", tone_of)
+    left = _column([(f.debtor, f.amount) for f in ranked], scale, "left", tone_of)
+    right = _column([(f.creditor, f.amount) for f in ranked], scale, "right", tone_of)
     bars = [*left.values(), *right.values()]
     bottom = max((max(bar.y + bar.height, bar.label_y + SLOT / 2) for bar in bars), default=SLOT)
     return Chart(

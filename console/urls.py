@@ -22,6 +22,7 @@ urlpatterns = [
     path(f"{_BATCH}/submit/", settlement.submit, name="submit"),
     path(f"{_BATCH}/approve/", settlement.approve, name="approve"),
     path(f"{_BATCH}/reject/", settlement.reject, name="reject"),
+    path(f"{_BATCH}/payouts.csv", settlement.payout_file, name="payout-file"),
     path(
         "settlement/obligations/<uuid:obligation_id>/",
         settlement.obligation_page,

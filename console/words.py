@@ -161,17 +161,34 @@ THINGS: Final = {
 }
 # What the services refuse, by the slug of the error; the detail follows in the service's words.
 ERRORS: Final = {
+    "internal-error": _("The exchange could not do this."),
     "invalid-input": _("A value breaks a rule."),
+    "not-authenticated": _("Log in first."),
     "not-permitted": _("Your role may not do this."),
+    "scope-missing": _("Your role may not do this."),
     "operator-role-missing": _("Your role may not do this."),
     "organisation-not-ready": _("The organisation may not do this, or not yet."),
+    "four-eyes": _("Another person must do this."),
     "not-found": _("No such thing."),
+    "settlement-batch-not-found": _("No such settlement batch."),
+    "organisation-unknown": _("No such buyer."),
+    "period-not-found": _("No such period."),
     "conflict": _("The present state does not allow this."),
     "transition-refused": _("The present state does not allow this."),
+    "credit-code-taken": _("An organisation with this credit code is registered already."),
+    "email-taken": _("A person with this e-mail address is registered already."),
+    "already-member": _("The person is a member already."),
+    "last-owner": _("An organisation keeps at least one owner."),
+    "period-not-closing": _("The period is not being closed."),
+    "earlier-period-unsettled": _("An earlier period is not settled yet."),
+    "batch-under-way": _("The period's batch is beyond its draft."),
+    "books-do-not-balance": _("The books do not balance."),
+    "content-differs": _("The content is not what the hash says."),
+    "batch-not-approved": _("The batch is not approved."),
+    "top-up-known": _("This bank reference is booked already."),
     "insufficient-funds": _("The available balance does not cover this."),
     "unavailable": _("Try again later."),
-    "submitter-cannot-approve": _("Whoever submitted a batch may not approve it."),
-    "batch-content-changed": _("The content of the batch is not what you looked at."),
+    "no-open-period": _("The next period is just being opened; try again."),
 }
 
 VOCABULARIES: Final = {
@@ -232,9 +249,9 @@ def tone(code: str) -> str:
     return next((name for name, codes in _TONES.items() if code in codes), "quiet")
 
 
-def account_word(code: str) -> str | Promise:
+def account_word(code: str, other_name: str = "") -> str | Promise:
     """What a ledger account's use is called; clearing accounts name the region they face."""
     use, _colon, other = code.partition(":")
     if not other:
         return word("account", code)
-    return f"{word('account', use)} → {other}"
+    return f"{word('account', use)} → {other_name or other}"

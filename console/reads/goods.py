@@ -60,7 +60,7 @@ def order(thing_id: UUID) -> Thing | None:
     return Thing(
         kind="order",
         id=one.id,
-        title=one.client_reference or str(words.word("thing", "order")),
+        title=one.client_reference or one.buyer.name,
         state=cells.state("order", one.state),
         facts=[*_order_facts(one), Fact(_("Charged so far"), cells.money(charged["amount"] or 0))],
         tables=[
@@ -91,7 +91,7 @@ def _order_facts(one: Order) -> list[Fact]:
         Fact(_("Cost of its trades"), cells.money(one.spent_micro)),
     ]
     if one.state_reason:
-        facts.append(Fact(_("Reason"), cells.text(one.state_reason)))
+        facts.append(Fact(_("Reason"), cells.text(one.state_reason or None)))
     if one.rtt_region and one.max_rtt_us is not None:
         bound = f"≤ {one.max_rtt_us / 1000:g} ms · {cells.region_name(one.rtt_region)}"
         facts.append(Fact(_("Round-trip time"), cells.text(bound)))
@@ -197,7 +197,7 @@ def offer(thing_id: UUID) -> Thing | None:
     return Thing(
         kind="offer",
         id=one.id,
-        title=words.word("thing", "offer"),
+        title=f"{one.pool.code} · {one.provider.name}",
         state=cells.state("offer", one.state),
         facts=facts,
         tables=[trade_table(trades)],
@@ -307,7 +307,7 @@ def lease(thing_id: UUID) -> Thing | None:
             *_window(one.starts_at, one.ends_at),
             Fact(_("Activated"), cells.instant(one.activated_at)),
             Fact(_("Ended"), cells.instant(one.ended_at)),
-            Fact(_("Reason"), cells.text(one.state_reason)),
+            Fact(_("Reason"), cells.text(one.state_reason or None)),
         ],
         tables=[
             rows.usage_table(usage),

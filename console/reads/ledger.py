@@ -74,6 +74,26 @@ class TrialBalance:
         """The sum of all balances: zero."""
         return sum(one.difference_micro for one in self.books)
 
+    @property
+    def debits_micro(self) -> int:
+        """All balances that stand on the debit side."""
+        return sum(one.debits_micro for one in self.books)
+
+    @property
+    def credits_micro(self) -> int:
+        """All balances that stand on the credit side, above zero."""
+        return sum(one.credits_micro for one in self.books)
+
+    @property
+    def sums(self) -> list[int]:
+        """The sum of each use over all regions, in the order of ``uses``."""
+        return [sum(one.by_use.get(use, 0) for one in self.books) for use in self.uses]
+
+    @property
+    def has_assets(self) -> bool:
+        """Whether there is more than one asset to tell apart."""
+        return len({one.asset for one in self.books}) > 1
+
 
 _ORDER = (
     "bank",

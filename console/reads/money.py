@@ -14,6 +14,7 @@ from billing.settlement.models import Payout, SettlementBatch, TopUp
 from console import cells, words
 from console.cells import Column, Fact, Table
 from console.reads import goods, rows
+from console.templatetags.console_format import plain_yuan
 from console.trip import Thing, stops
 from exchange.capacity.models import Centre
 from exchange.market.models import Order
@@ -95,7 +96,7 @@ def charge(thing_id: UUID) -> Thing | None:
     return Thing(
         kind="charge",
         id=one.id,
-        title=words.word("thing", "charge"),
+        title=f"{plain_yuan(one.amount_micro)} · {one.buyer.name}",
         state=None,
         facts=_charge_facts(one, transfer_of),
         tables=[
@@ -182,16 +183,16 @@ def hold(thing_id: UUID) -> Thing | None:
     if one is None:
         return None
     drawn = list(one.transfers.order_by("id")[: goods.MANY])
-    owner = rows.owner_cells([one.account.owner])[one.account.owner]
+    shown = rows.AccountCells([one.account])
     return Thing(
         kind="hold",
         id=one.id,
         title=one.code,
         state=cells.state("hold", one.resolution) if one.resolution else None,
         facts=[
-            Fact(_("Account of"), owner),
-            Fact(_("Account"), cells.text(words.account_word(one.account.code))),
-            Fact(_("Region"), cells.code(one.account.region)),
+            Fact(_("Account of"), shown.owner(one.account)),
+            Fact(_("Account"), shown.use(one.account)),
+            Fact(_("Region"), shown.region(one.account.region)),
             Fact(_("Reference"), _searched(one.reference)),
             Fact(_("Held"), cells.money(one.amount)),
             Fact(_("Posted"), cells.money(one.posted)),
@@ -251,7 +252,7 @@ def organisation(thing_id: UUID) -> Thing | None:
         Fact(_("Unified social credit code"), cells.code(one.credit_code)),
         Fact(_("Takes part as"), cells.text(kinds)),
         Fact(_("Region"), cells.region(region) if region else cells.code(one.region_code)),
-        Fact(_("Contact"), cells.text(" · ".join(filter(None, _contact(one))))),
+        Fact(_("Contact"), cells.text(" · ".join(filter(None, _contact(one))) or None)),
         Fact(_("Registered"), cells.instant(one.created_at)),
         Fact(_("Verified"), cells.instant(one.verified_at)),
     ]
@@ -284,7 +285,8 @@ def _contact(one: Organisation) -> list[str]:
 
 
 def _accounts(one: Organisation) -> Table:
-    found = Account.objects.filter(owner=one.id).order_by("region", "code", "stripe")
+    found = list(Account.objects.filter(owner=one.id).order_by("region", "code", "stripe"))
+    shown = rows.AccountCells(found)
     return Table(
         title=_("Accounts"),
         anchor="accounts",
@@ -298,8 +300,8 @@ def _accounts(one: Organisation) -> Table:
         ],
         rows=[
             [
-                cells.text(words.account_word(each.code)),
-                cells.code(each.region),
+                shown.use(each),
+                shown.region(each.region),
                 cells.code(each.asset),
                 cells.money(each.balance * each.normal_side),
                 cells.money(each.held),

@@ -18,7 +18,8 @@ from console import cells, words
 from console.cells import Cell, Column, Table
 from exchange.pricing.chart import PLATFORM
 from exchange.scheduling.models import LeaseEvent
-from ledger.models import Entry, Hold
+from exchange.topology.models import Region
+from ledger.models import Account, Entry, Hold
 
 AUDIT_ROWS = 20
 
@@ -180,30 +181,56 @@ def owner_cells(owners: Iterable[UUID]) -> dict[UUID, Cell]:
     }
 
 
+class AccountCells:
+    """How accounts are shown: owners and regions by name, each loaded in one query."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        found = list(accounts)
+        self._owners = owner_cells(account.owner for account in found)
+        others = {account.code.partition(":")[2] for account in found}
+        self._regions = Region.objects.in_bulk(
+            {account.region for account in found} | (others - {""})
+        )
+
+    def owner(self, account: Account) -> Cell:
+        """Whose it is."""
+        return self._owners[account.owner]
+
+    def region(self, code: str) -> Cell:
+        """In which region's books; the code where there is no such region."""
+        known = self._regions.get(code)
+        return cells.region(known) if known else cells.code(code)
+
+    def use(self, account: Account) -> Cell:
+        """What it is for."""
+        known = self._regions.get(account.code.partition(":")[2])
+        return cells.text(words.account_word(account.code, cells.region_name(known)))
+
+
 def entry_table(entries: list[Entry]) -> Table:
     """The entries of a transfer, debits and credits in columns of their own."""
-    owners = owner_cells(entry.account.owner for entry in entries)
+    shown = AccountCells(entry.account for entry in entries)
     return Table(
         title=_("Entries"),
         anchor="entries",
         columns=[
+            Column(_("Region")),
             Column(_("Account of")),
             Column(_("Account")),
-            Column(_("Region")),
             Column(_("Asset")),
             Column(_("Debit"), figures=True),
             Column(_("Credit"), figures=True),
         ],
         rows=[
             [
-                owners[entry.account.owner],
-                cells.text(words.account_word(entry.account.code)),
-                cells.code(entry.account.region),
+                shown.region(entry.account.region),
+                shown.owner(entry.account),
+                shown.use(entry.account),
                 cells.code(entry.account.asset),
                 cells.money(entry.amount) if entry.amount > 0 else cells.text(""),
                 cells.money(-entry.amount) if entry.amount < 0 else cells.text(""),
             ]
-            for entry in entries
+            for entry in sorted(entries, key=lambda e: (e.account.region, e.position))
         ],
         footer=[
             cells.text(_("Sum")),
@@ -235,7 +262,7 @@ def lease_event_table(events: list[LeaseEvent]) -> Table:
                 cells.state("lease", one.state_before),
                 cells.state("lease", one.state_after),
                 cells.text(one.actor_label),
-                cells.text(one.reason),
+                cells.text(one.reason or None),
             ]
             for one in events
         ],

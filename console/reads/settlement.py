@@ -15,16 +15,10 @@ from billing.settlement.models import (
     Payout,
     RegionPayment,
     SettlementBatch,
-    SettlementPeriod,
 )
 from console import flow
 from console.cells import region_name
 from exchange.topology.models import Region
-
-
-def periods() -> QuerySet[SettlementPeriod]:
-    """Periods with what they were charged, each with its batches."""
-    return SettlementPeriod.objects.prefetch_related("batches")
 
 
 def charged_by_period(period_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
@@ -36,13 +30,6 @@ def charged_by_period(period_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
         .order_by("period")
     )
     return {row["period"]: (row["count"], int(row["amount"])) for row in rows}
-
-
-def batches() -> QuerySet[SettlementBatch]:
-    """Batches with their period and who drew up, submitted and approved them."""
-    return SettlementBatch.objects.select_related(
-        "period", "created_by", "submitted_by", "approved_by"
-    )
 
 
 @dataclass(slots=True)

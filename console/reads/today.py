@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
@@ -12,10 +12,15 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncHour
+from django.urls import reverse
+from django.utils.translation import ngettext
 
 from accounts.models import Organisation
+from billing.metering.models import UnratedRecord
+from billing.periods.models import SettlementPeriod
 from billing.rating.models import Charge
-from billing.settlement.models import SettlementBatch, SettlementPeriod
+from billing.settlement.models import SettlementBatch
+from console import cells
 from core.slots import slot_of
 from exchange.capacity.models import Centre, ResourceClass
 from exchange.market.models import Order, Trade
@@ -25,6 +30,7 @@ from exchange.topology.models import Region
 # The plan's targets: average utilisation above 70 %; below 50 % new projects must be argued.
 UTILISATION_TARGET: Final = Decimal("0.70")
 UTILISATION_FLOOR: Final = Decimal("0.50")
+NAMED: Final = 5  # centres that do not answer are named, up to so many
 _GROUND: Final = 124.0  # where the bars of the hours stand in their drawing
 _TALLEST: Final = 118.0
 
@@ -62,6 +68,11 @@ class MarketFigures:
     volume_micro: int
     unit_hours: int
     hours: list[Hour]
+
+    @property
+    def peak_micro(self) -> int:
+        """The turnover of the busiest hour."""
+        return max((hour.amount_micro for hour in self.hours), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +127,13 @@ class Utilisation:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that waits for a person; ``path`` names the page and ``query`` narrows it."""
+    """Something that waits for a person: how much of what, and where to go."""
 
-    what: str
     count: int
+    what: str
+    href: str = ""
+    is_bad: bool = False
+    links: list[tuple[str, str]] = field(default_factory=list)
 
 
 def day_starts_at(now: datetime) -> datetime:
@@ -254,21 +268,72 @@ def waiting(*, suspended_leases: int) -> list[Waiting]:
         .annotate(Count("pk"))
         .order_by("state")
     )
+    failed, submitted = batches.get("failed", 0), batches.get("submitted", 0)
+    drafts = batches.get("draft", 0)
+    closing = (
+        SettlementPeriod.objects.filter(state="closing")
+        .exclude(batches__state__in=["draft", "submitted", "approved", "executing", "settled"])
+        .count()
+    )
+    organisations = Organisation.objects.filter(verification="submitted").count()
+    uncharged = UnratedRecord.objects.filter(refused_at__isnull=False).count()
+    silent = Centre.objects.filter(is_reachable=False).order_by("id")
+    named = [(one.name, cells.thing_url("centre", one.id)) for one in silent[:NAMED]]
+    settlement = reverse("console:periods")
     found = [
-        Waiting("batches_failed", batches.get("failed", 0)),
-        Waiting("batches_submitted", batches.get("submitted", 0)),
-        Waiting("batches_draft", batches.get("draft", 0)),
         Waiting(
-            "periods_closing",
-            SettlementPeriod.objects.filter(state="closing")
-            .exclude(batches__state__in=["draft", "submitted", "approved", "executing", "settled"])
-            .count(),
+            failed,
+            ngettext("batch failed: see why", "batches failed: see why", failed),
+            settlement,
+            is_bad=True,
         ),
         Waiting(
-            "organisations_submitted",
-            Organisation.objects.filter(verification="submitted").count(),
+            submitted,
+            ngettext("batch waits for approval", "batches wait for approval", submitted),
+            settlement,
         ),
-        Waiting("centres_unreachable", Centre.objects.filter(is_reachable=False).count()),
-        Waiting("leases_suspended", suspended_leases),
+        Waiting(
+            drafts,
+            ngettext("draft waits to be submitted", "drafts wait to be submitted", drafts),
+            settlement,
+        ),
+        Waiting(
+            closing,
+            ngettext(
+                "period is cut off and has no batch",
+                "periods are cut off and have no batch",
+                closing,
+            ),
+            settlement,
+        ),
+        Waiting(
+            uncharged,
+            ngettext(
+                "usage record could not be charged",
+                "usage records could not be charged",
+                uncharged,
+            ),
+            is_bad=True,
+        ),
+        Waiting(
+            organisations,
+            ngettext(
+                "organisation waits for verification",
+                "organisations wait for verification",
+                organisations,
+            ),
+            reverse("console:organisations"),
+        ),
+        Waiting(
+            silent.count() if len(named) == NAMED else len(named),
+            ngettext("centre does not answer", "centres do not answer", len(named)),
+            is_bad=True,
+            links=named,
+        ),
+        Waiting(
+            suspended_leases,
+            ngettext("lease is suspended", "leases are suspended", suspended_leases),
+            is_bad=True,
+        ),
     ]
     return [one for one in found if one.count]

@@ -38,7 +38,7 @@ def yuan(amount_micro: int | None) -> SafeString | str:
         return NOTHING
     return format_html(
         '<data class="money{}" value="{}" title="{}">{}</data>',
-        " below" if amount_micro < 0 else "",
+        " below" if amount_micro < 0 else "" if amount_micro else " zero",
         amount_micro,
         plain_yuan(amount_micro, _MICRO),
         plain_yuan(amount_micro),
@@ -51,7 +51,8 @@ def yuan_exact(amount_micro: int | None) -> SafeString | str:
     if amount_micro is None:
         return NOTHING
     shown = plain_yuan(amount_micro, _MICRO)
-    return format_html('<data class="money" value="{}">{}</data>', amount_micro, shown)
+    look = "money" if amount_micro else "money zero"
+    return format_html('<data class="{}" value="{}">{}</data>', look, amount_micro, shown)
 
 
 @register.filter
@@ -158,14 +159,14 @@ _LOOKS: Final[dict[str, Callable[[cells.Cell], SafeString | str]]] = {
 
 
 def _shown(one: cells.Cell) -> SafeString | str:
-    return NOTHING if one.value is None or one.value == "" else _LOOKS[one.kind](one)
+    return NOTHING if one.value is None else _LOOKS[one.kind](one)
 
 
 @register.simple_tag
 def cell(value: cells.Cell) -> SafeString | str:
     """A cell's value in its own look, as a link where it leads somewhere."""
     shown = _shown(value)
-    if value.href and shown != NOTHING:
+    if value.href and value.value:
         return format_html('<a href="{}">{}</a>', value.href, shown)
     return shown
 

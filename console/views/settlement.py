@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.actors import Actor
-from billing.settlement import services
+from billing.settlement import selectors, services
 from billing.settlement.models import Obligation, Payout, SettlementBatch
+from billing.settlement.payment_file import payment_file
 from console.access import OperatorRequest, operator_page
 from console.paging import newest_first
 from console.reads import settlement
-from console.refusals import attempt
+from console.refusals import attempt, told
 from core import clock
+from core.errors import ExchangeError
 
 CLERK = "settlement_clerk"
 APPROVER = "settlement_approver"
@@ -27,7 +29,8 @@ APPROVER = "settlement_approver"
 @operator_page
 def periods_page(request: OperatorRequest) -> HttpResponse:
     """All periods, the newest first, with their batches."""
-    page = newest_first(settlement.periods(), request, key=int)
+    found = selectors.periods_visible_to(request.actor).prefetch_related("batches")
+    page = newest_first(found, request, key=int)
     charged = settlement.charged_by_period(one.id for one in page.rows)
     return render(
         request,
@@ -55,7 +58,7 @@ def _period_row(period: Any, charged: tuple[int, int]) -> dict[str, Any]:
 @operator_page
 def batch_page(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
     """A batch with its parties and regions, and what the reader may do with it."""
-    batch = get_object_or_404(settlement.batches(), id=batch_id)
+    batch = get_object_or_404(selectors.visible_to(request.actor), id=batch_id)
     return render(
         request,
         "console/batch.html",
@@ -180,7 +183,7 @@ def approve(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
             _("Approved. The payments are being made."),
         )
         return redirect("console:batch", batch_id)
-    batch = get_object_or_404(settlement.batches(), id=batch_id)
+    batch = get_object_or_404(selectors.visible_to(request.actor), id=batch_id)
     return render(
         request,
         "console/approve.html",
@@ -191,7 +194,7 @@ def approve(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
 @operator_page
 def reject(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
     """Send a submitted batch back, with the reason."""
-    batch = get_object_or_404(settlement.batches(), id=batch_id)
+    batch = get_object_or_404(selectors.visible_to(request.actor), id=batch_id)
     if request.method == "POST":
         reason = request.POST.get("reason", "").strip()
         attempt(
@@ -205,6 +208,20 @@ def reject(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
     return render(request, "console/reject.html", {"section": "settlement", "batch": batch})
 
 
-def payout_file_url(batch_id: UUID) -> str:
-    """The address of a batch's payment file."""
-    return reverse("console:payout-file", args=[batch_id])
+@operator_page
+def payout_file(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
+    """The payment file of an approved batch, to be taken to the bank."""
+    batch = get_object_or_404(selectors.visible_to(request.actor), id=batch_id)
+    try:
+        content = payment_file(batch)
+    except ExchangeError as error:
+        messages.error(request, told(error))
+        return redirect("console:batch", batch_id)
+    # With a byte order mark, so that spreadsheets read the payees' names.
+    return HttpResponse(
+        "\ufeff" + content,
+        content_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="payouts-{batch.period.date}.csv"',
+        },
+    )

@@ -16,13 +16,13 @@ from uuid import UUID
 from accounts import credit_code
 from accounts.models import Membership, OperatorRole, Organisation, User
 from billing.metering.models import UsageRecord
+from billing.periods.models import SettlementPeriod
 from billing.rating.models import Charge, ChargeLine
 from billing.settlement.models import (
     Obligation,
     Payout,
     RegionPayment,
     SettlementBatch,
-    SettlementPeriod,
 )
 from core.ids import new_id
 from core.slots import slot_of, slot_start_at
@@ -42,7 +42,7 @@ _CLASSES = (
     ("super", "hygon-7285", 200, "18.75"),
     ("edge", "atlas-300i", 40, "3.2"),
 )
-_NAMES = ("云川", "中原", "河洛", "星火", "豫算", "嵩山", "天枢", "云台", "砥柱", "大别山", "商都", "鹤淇")
+_NAMES = (*"云川 中原 河洛 星火 豫算 嵩山".split(), *"天枢 云台 砥柱 大别山 商都 鹤淇".split())
 
 
 @dataclass
@@ -96,15 +96,15 @@ def outsider(scene: Scene, now: datetime) -> User:
 
 
 def _organisation(
-    name: str, kinds: list[str], region: str, seed: int, now: datetime, state: str = "verified"
+    name: str, kinds: list[str], region: str, seed: int, now: datetime
 ) -> Organisation:
     return Organisation.objects.create(
         name=name,
         kinds=kinds,
         region_code=region,
         credit_code=credit_code.made_up(seed),
-        verification=state,
-        verified_at=now if state == "verified" else None,
+        verification="verified",
+        verified_at=now,
         contact_name="张伟",
         contact_email=f"office{seed}@example.org",
         created_at=now,
@@ -186,9 +186,7 @@ def _supply(scene: Scene, codes: list[str], now: datetime) -> None:
             code=f"{model}-test",
             defaults={"name": model, "vendor": "国产", "kind": "npu", "is_domestic": True},
         )
-        books[cls], _made = Book.objects.get_or_create(
-            code=cls, defaults={"resource_class": cls}
-        )
+        books[cls], _made = Book.objects.get_or_create(code=cls, defaults={"resource_class": cls})
         Grade.objects.get_or_create(
             code=f"{cls}.{model}-test.1",
             defaults={
@@ -404,7 +402,11 @@ def _lines(scene: Scene, charge: Charge) -> list[ChargeLine]:
         parts.append(("transport_vat", None, home, transport_vat))
     return [
         ChargeLine(
-            charge=charge, component=component, payee_id=payee, region_id=region, amount_micro=amount
+            charge=charge,
+            component=component,
+            payee_id=payee,
+            region_id=region,
+            amount_micro=amount,
         )
         for component, payee, region, amount in parts
         if amount
@@ -440,17 +442,13 @@ def _book(scene: Scene, now: datetime) -> None:
         assert result.ok, result
 
 
-def _charge_transfer(
-    charge: Charge, lines: list[ChargeLine], now: datetime
-) -> ledger.PostTransfer:
+def _charge_transfer(charge: Charge, lines: list[ChargeLine], now: datetime) -> ledger.PostTransfer:
     home = charge.buyer_region_id
     sums: dict[ledger.AccountKey, int] = defaultdict(int)
     sums[chart.account(charge.buyer_id, chart.AVAILABLE, home)] += charge.amount_micro
     for line in lines:
         owner = line.payee_id or chart.PLATFORM
-        sums[
-            chart.account(owner, _ACCOUNT_OF[line.component], line.region_id)
-        ] -= line.amount_micro
+        sums[chart.account(owner, _ACCOUNT_OF[line.component], line.region_id)] -= line.amount_micro
         if line.region_id != home:
             sums[chart.clearing(home, line.region_id)] -= line.amount_micro
             sums[chart.clearing(line.region_id, home)] += line.amount_micro
@@ -485,9 +483,9 @@ def draft(scene: Scene, now: datetime) -> SettlementBatch:
         created_by=scene.people["clerk"],
     )
     Obligation.objects.bulk_create(
-        [_obligation(batch, "clearing", a, b, amounts) for (a, b), amounts in owed.items()]
-        + [_obligation(batch, kind, r, r, amounts) for (kind, r), amounts in kept.items()]
-        + [_obligation(batch, "payout", r, r, amounts, org) for (org, r), amounts in due.items()]
+        [_obligation(batch, "clearing", pair, amounts) for pair, amounts in owed.items()]
+        + [_obligation(batch, kind, (r, r), amounts) for (kind, r), amounts in kept.items()]
+        + [_obligation(batch, "payout", (r, r), amounts, org) for (org, r), amounts in due.items()]
     )
     _net(batch, {pair: sum(amounts) for pair, amounts in owed.items()})
     Payout.objects.bulk_create(
@@ -509,11 +507,11 @@ def draft(scene: Scene, now: datetime) -> SettlementBatch:
 def _obligation(
     batch: SettlementBatch,
     kind: str,
-    debtor: str,
-    creditor: str,
+    between: tuple[str, str],
     amounts: list[int],
     organisation: UUID | None = None,
 ) -> Obligation:
+    debtor, creditor = between
     return Obligation(
         batch=batch,
         kind=kind,
