@@ -3,16 +3,16 @@
 A party's *position* is what it is owed less what it owes. Netting changes no position: it replaces
 debts by payments with the same positions, at most n - 1 of them for n parties.
 
-- `net`: whoever owes most pays whoever is owed most, until nothing is left. Every payment brings one
-  of the two to zero, the last one both; hence n - 1.
+- `net`: whoever owes most pays whoever is owed most, until nothing is left. Every payment brings
+  one of the two to zero, the last one both; hence n - 1.
 - `net_centrally`: the operator is the central counterparty. Every other party with a position pays
   the operator or is paid by it, once.
 
-Each payment names the debts behind it on both sides, each with its amount: what the payer discharges
-of what it owes, and what the payee gets of what it is owed. What of a debt no payment names was set
-off: the debtor's part against what the debtor was owed, the creditor's part against what the
-creditor owed. Debts are taken in the order of their ids, parties in that of size and key, so that
-equal input gives equal output, in whatever order it came.
+Each payment names the debts behind it on both sides, each with its amount: what the payer
+discharges of what it owes, and what the payee gets of what it is owed. What of a debt no payment
+names was set off: the debtor's part against what the debtor was owed, the creditor's part against
+what the creditor owed. Debts are taken in the order of their ids, parties in that of size and key,
+so that equal input gives equal output, in whatever order it came.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Why an order is filled as it is, or not: counts by named test, best options, nearest misses. Pure.
+"""Why an order is filled as it is, or not: counts by test, best options, nearest misses. Pure.
 
 **Counts.** A pool stands for its offer that gets furthest. Each test of `conditions` says how many
 pools it turns away by itself (none of their offers passes it), and for how many it is the first to
 say no, in the order of `NAMES`. `offer` stands before them: a pool from which nothing is offered.
 `price` is judged at starts that fit the window, `ceiling` at the cheapest of them, `units` at those
-within the limit (where there are none, at all of them).
+within the limit (where there are none, at all of them). Pools of other grades are not asked these.
 
 **Nearest misses.** For an order that would not be filled whole now: the smallest single change of
-each kind that would, found by trial against the engine's own `quote`. The changed order counts as new, so
-that the offers' prices are what it would pay.
+each kind that would, found by trial against the engine's own `quote`. The changed order counts as
+new, so that the offers' prices are what it would pay.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from core.money import Rounding, divide
 from exchange.market import conditions
@@ -24,7 +24,6 @@ from exchange.market.engine import BookState
 from exchange.market.terms import (
     Entry,
     Fill,
-    Network,
     OfferTerms,
     OrderTerms,
     Placement,
@@ -44,7 +43,7 @@ _MOST_RTT_US: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class TestCount:
+class Refusals:
     """What one test says to the pools of the book."""
 
     name: str
@@ -84,7 +83,7 @@ class Explanation:
     pools_in_book: int
     pools_of_grade: int
     pools_that_fit: int
-    tests: tuple[TestCount, ...]
+    tests: tuple[Refusals, ...]
     options: tuple[Option, ...]  # best first
     fills: tuple[Fill, ...]
     near_misses: tuple[NearMiss, ...]
@@ -113,7 +112,7 @@ def explain(
         pools_in_book=len(pools),
         pools_of_grade=sum(conditions.limit_of(order, p.grade) is not None for p in pools),
         pools_that_fit=len({option.pool for _, option in options}),
-        tests=tuple(TestCount(name, alone[name], first[name]) for name in NAMES),
+        tests=tuple(Refusals(name, alone[name], first[name]) for name in NAMES),
         options=tuple(option for _, option in options[:most_options]),
         fills=tuple(fills),
         near_misses=() if whole else tuple(near_misses(state, order, now_s, pools)),
@@ -143,54 +142,78 @@ def _judge(
     state: BookState, order: OrderTerms, offer: OfferTerms, pool: PoolTerms, now_s: int
 ) -> tuple[set[str], _Ranked | None]:
     """The names of all tests that the offer fails, and the option that it would be."""
-    network: Network = state.network
-    failed = {name for name, test in conditions.TESTS if not test(order, offer, pool, network)}
+    failed = {
+        name for name, test in conditions.TESTS if not test(order, offer, pool, state.network)
+    }
     limit_micro = conditions.limit_of(order, pool.grade)
-    path = conditions.data_path(order, pool.region, network)
+    if limit_micro is None:
+        return failed, None
     starts = conditions.starts_at(order, offer, now_s)
     if not starts:
         return failed | {"window"}, None
-    nano = order.data_milli_gb * path.price_micro_per_gb if path is not None else 0
-    seconds = conditions.seconds_taken(order, now_s)
-    priced = sorted(
-        (conditions.all_in(own, nano), start, own)
-        for start in starts
-        for own in [conditions.price_numerator(order, offer, start, now_s)]
-    )
-    fair = priced
-    if limit_micro is not None:
-        limit = conditions.limit_value(limit_micro, seconds)
-        fair = [row for row in priced if row[0] <= limit]
-        if not fair:
-            failed.add("price")
+    priced = _priced(state, order, offer, pool, now_s)
+    limit = conditions.limit_value(limit_micro, conditions.seconds_taken(order, now_s))
+    fair = [cost for cost in priced if cost.value <= limit]
+    if not fair:
+        failed.add("price")
     budget = None if order.max_cost_micro is None else order.max_cost_micro - order.spent_micro
     chunk = conditions.chunk_of(offer)
-    if chunk > conditions.affordable_units(budget, numerator=priced[0][2], transport_nano=nano):
+    cheapest = priced[0]
+    if chunk > conditions.affordable_units(
+        budget, numerator=cheapest.numerator, transport_nano=cheapest.transport_nano
+    ):
         failed.add("ceiling")
-    taken = conditions.slots_taken(order)
-    for value, start, own in fair or priced:
-        free = state.free_units(offer.id, start, start + taken)
+    for cost in fair or priced:
+        end = cost.start + conditions.slots_taken(order)
+        free = state.free_units(offer.id, cost.start, end)
         if free >= chunk:
-            option = _option(offer, pool, start, free, own, nano, seconds)
-            return failed, ((value, offer.entry, offer.id, start), option)
+            rank = (cost.value, offer.entry, offer.id, cost.start)
+            return failed, (rank, _option(offer, pool, cost, free))
     return failed | {"units"}, None
 
 
-def _option(
-    offer: OfferTerms, pool: PoolTerms, start: int, free: int, own: int, nano: int, seconds: int
-) -> Option:
-    transport = SECONDS_PER_HOUR * nano
+@dataclass(frozen=True, slots=True, order=True)
+class _Cost:
+    """What one unit costs from one start."""
+
+    value: int
+    start: int
+    numerator: int
+    transport_nano: int
+    seconds: int
+
+
+def _priced(
+    state: BookState, order: OrderTerms, offer: OfferTerms, pool: PoolTerms, now_s: int
+) -> list[_Cost]:
+    """All starts of the order on the offer, cheapest first; without transport where no path is."""
+    path = conditions.data_path(order, pool.region, state.network)
+    nano = 0 if path is None else order.data_milli_gb * path.price_micro_per_gb
+    seconds = conditions.seconds_taken(order, now_s)
+    by_hour: dict[int, int] = {}
+    costs = []
+    for start in conditions.starts_at(order, offer, now_s):
+        hour = start % len(offer.prices)
+        if hour not in by_hour:
+            by_hour[hour] = conditions.price_numerator(order, offer, start, now_s)
+        value = conditions.all_in(by_hour[hour], nano)
+        costs.append(_Cost(value, start, by_hour[hour], nano, seconds))
+    return sorted(costs)
+
+
+def _option(offer: OfferTerms, pool: PoolTerms, cost: _Cost, free: int) -> Option:
+    per_unit_hour = NANO_PER_MICRO * cost.seconds
     return Option(
         offer=offer.id,
         pool=pool.id,
         region=pool.region,
-        start_slot=start,
+        start_slot=cost.start,
         free_units=free,
-        all_in_micro_per_unit_hour=divide(
-            conditions.all_in(own, nano), NANO_PER_MICRO * seconds, Rounding.UP
+        all_in_micro_per_unit_hour=divide(cost.value, per_unit_hour, Rounding.UP),
+        compute_micro_per_unit_hour=divide(cost.numerator, cost.seconds, Rounding.UP),
+        transport_micro_per_unit_hour=divide(
+            SECONDS_PER_HOUR * cost.transport_nano, per_unit_hour, Rounding.UP
         ),
-        compute_micro_per_unit_hour=divide(own, seconds, Rounding.UP),
-        transport_micro_per_unit_hour=divide(transport, NANO_PER_MICRO * seconds, Rounding.UP),
     )
 
 
@@ -205,7 +228,7 @@ def near_misses(
     trial = _Trial(state, now_s)
     yield from _dearer_limit(trial, order)
     for change, field, values in _changes(order, pools, now_s):
-        nearest = trial.nearest([replace(order, **{field: value}) for value in values])
+        nearest = trial.nearest([_with(order, field, value) for value in values])
         if nearest is not None:
             changed, cost_micro = nearest
             yield NearMiss(change, field, getattr(changed, field), None, cost_micro)
@@ -322,6 +345,11 @@ def _fewer_units(trial: _Trial, order: OrderTerms) -> Iterable[NearMiss]:
         cost_micro = trial.cost_if_whole(changed)
         if cost_micro is not None:
             yield NearMiss("units", "units", units, None, cost_micro)
+
+
+def _with(order: OrderTerms, field: str, value: object) -> OrderTerms:
+    change: dict[str, Any] = {field: value}
+    return replace(order, **change)
 
 
 def _with_limit(order: OrderTerms, grade: int, limit_micro: int) -> OrderTerms:
