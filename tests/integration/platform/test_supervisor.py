@@ -145,7 +145,7 @@ def test_starts_answers_refuses_a_second_and_stops_on_ctrl_c(supervisor: Supervi
         for line in supervisor.terminal().splitlines()
         if line.startswith("stopping ")
     ]
-    assert stopped == ["web", "beat", "general", "matcher", "valkey"]
+    assert stopped == ["web", "beat, general, matcher", "valkey"]
     assert not (supervisor.data_dir / "run.json").exists()
 
 
