@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 HENAN: Final = Path(__file__).parent / "data" / "henan.json"
+REGIONS: Final = Path("exchange/topology/data/regions.json")
 CLASSES: Final = ("general", "intelligent", "super", "edge", "quantum")
 
 
@@ -44,8 +45,8 @@ class Want:
     min_green_share: str = "0"
 
     @classmethod
-    def read(cls, row: Mapping[str, Any]) -> Want:
-        """One entry of a buyer's ``wants``."""
+    def read(cls, row: Mapping[str, Any], below: Mapping[str, tuple[str, ...]]) -> Want:
+        """One entry of a buyer's ``wants``; a province stands for its cities (``below``)."""
         return cls(
             resource_class=row["class"],
             weight=row["weight"],
@@ -57,7 +58,9 @@ class Want:
             placement=row.get("placement", "anywhere"),
             accepts_reclaimable=row.get("accepts_reclaimable", False),
             max_rtt_ms=str(row["max_rtt_ms"]) if "max_rtt_ms" in row else None,
-            regions_allowed=tuple(row.get("regions_allowed", ())),
+            regions_allowed=tuple(
+                city for region in row.get("regions_allowed", ()) for city in below[region]
+            ),
             data_in_gb=row.get("data_in_gb", 0),
             min_green_share=row.get("min_green_share", "0"),
         )
@@ -163,8 +166,13 @@ class Scenario:
 def load(path: Path = HENAN) -> Scenario:
     """Read a scenario; `KeyError` or `ValueError` where the file is not one."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    below = _regions_below()
     buyers = [
-        Buyer(_party(row), row["prepaid_yuan"], tuple(Want.read(want) for want in row["wants"]))
+        Buyer(
+            _party(row),
+            row["prepaid_yuan"],
+            tuple(Want.read(want, below) for want in row["wants"]),
+        )
         for row in data["buyers"]
     ]
     pools = [
@@ -187,6 +195,19 @@ def load(path: Path = HENAN) -> Scenario:
         power_price_per_kwh={n: tuple(row) for n, row in data["power_price_per_kwh"].items()},
         green_share_shape={n: tuple(row) for n, row in data["green_share_shape"].items()},
     )
+
+
+def _regions_below() -> dict[str, tuple[str, ...]]:
+    """Each region with all cities in it, itself among them where it is one."""
+    rows = json.loads(REGIONS.read_text(encoding="utf-8"))["regions"]
+    parents: dict[str, str | None] = {row["code"]: row["parent"] for row in rows}
+    below: dict[str, list[str]] = {code: [] for code in parents}
+    for row in rows:
+        region: str | None = row["code"] if row["kind"] == "city" else None
+        while region is not None:
+            below[region].append(row["code"])
+            region = parents[region]
+    return {code: tuple(cities) for code, cities in below.items()}
 
 
 def _party(row: Mapping[str, Any]) -> Party:
