@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from accounts.actors import Actor
+from billing.periods.errors import PeriodNotFound
 from billing.periods.models import SettlementPeriod
 from billing.settlement.errors import BatchNotFound
 from billing.settlement.models import ObligationKind, Payout, SettlementBatch, TopUp
@@ -19,6 +21,16 @@ def periods_visible_to(actor: Actor) -> QuerySet[SettlementPeriod]:
     """All periods, the oldest first; for any role of the operator."""
     actor.require_operator()
     return SettlementPeriod.objects.order_by("id")
+
+
+def period_id(*, actor: Actor, period_id: int | None = None, date: date | None = None) -> int:
+    """The id of the period that is named by id or by date; ``PeriodNotFound``."""
+    named = periods_visible_to(actor)
+    named = named.filter(date=date) if date is not None else named.filter(pk=period_id or 0)
+    found = named.values_list("pk", flat=True).first()
+    if found is None:
+        raise PeriodNotFound(f"There is no period {date or period_id}.")
+    return found
 
 
 def visible_to(actor: Actor) -> QuerySet[SettlementBatch]:

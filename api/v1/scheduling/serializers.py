@@ -82,7 +82,9 @@ class MoveInput(TransitionInput):
 class MovesInput(InputSerializer):
     """Steps of several leases, each by itself."""
 
-    moves = MoveInput(many=True, allow_empty=False, max_length=MAX_MOVES)
+    moves = MoveInput(  # type: ignore[call-arg]  # for the list
+        many=True, allow_empty=False, max_length=MAX_MOVES
+    )
 
 
 class MovedSerializer(OutputSerializer):
