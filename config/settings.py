@@ -32,6 +32,9 @@ def _required(name: str) -> str:
 def _database(url: str) -> dict[str, object]:
     parts = conninfo_to_dict(url)
     threads = int(os.environ.get("WEB_THREADS", "4"))
+    pool = {"min_size": 1, "max_size": threads + 2, "timeout": 10}
+    if os.environ.get("DATABASE_POOL") == "0":
+        pool = {}  # for one short command a pool is only a thread more
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname"),
@@ -41,7 +44,7 @@ def _database(url: str) -> dict[str, object]:
         "PORT": parts.get("port"),
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": threads + 2, "timeout": 10},
+            "pool": pool,
             "options": "-c lock_timeout=10s -c jit=off -c timezone=UTC",
             "server_side_binding": True,
         },

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.roles import MEMBER_ROLES, OPERATOR_ROLES, ORGANISATION_KINDS, SCOPES
 from accounts.services import PUBLIC_KINDS
 from api.serializers import InputSerializer, InstantField, OutputSerializer
+
+KIND_CHOICES = sorted(ORGANISATION_KINDS)
+PUBLIC_KIND_CHOICES = sorted(PUBLIC_KINDS)
 
 
 def _credit_code(**facts: object) -> serializers.CharField:
@@ -24,7 +28,7 @@ class OrganisationSerializer(OutputSerializer):
     id = serializers.UUIDField()
     name = serializers.CharField()
     credit_code = serializers.CharField()
-    kinds = serializers.ListField(child=serializers.ChoiceField(sorted(ORGANISATION_KINDS)))
+    kinds = serializers.ListField(child=serializers.ChoiceField(KIND_CHOICES))
     region_code = serializers.CharField()
     verification = serializers.ChoiceField(["draft", "submitted", "verified", "refused"])
     verification_reason = serializers.CharField(help_text="Why it was refused; else empty.")
@@ -43,7 +47,7 @@ class RegistrationInput(InputSerializer):
     name = serializers.CharField(max_length=200)
     credit_code = _credit_code()
     kinds = serializers.ListField(
-        child=serializers.ChoiceField(sorted(PUBLIC_KINDS)), min_length=1, max_length=3
+        child=serializers.ChoiceField(PUBLIC_KIND_CHOICES), min_length=1, max_length=3
     )
     region_code = serializers.CharField(max_length=32, help_text="As GET /api/v1/regions lists it.")
     owner_email = serializers.EmailField(max_length=254)
@@ -59,7 +63,7 @@ class OrganisationInput(InputSerializer):
     name = serializers.CharField(max_length=200, required=False)
     credit_code = _credit_code(required=False)
     kinds = serializers.ListField(
-        child=serializers.ChoiceField(sorted(PUBLIC_KINDS)),
+        child=serializers.ChoiceField(PUBLIC_KIND_CHOICES),
         min_length=1,
         max_length=3,
         required=False,
@@ -86,7 +90,7 @@ class OrganisationsQuery(InputSerializer):
     verification = serializers.ChoiceField(
         ["draft", "submitted", "verified", "refused"], required=False
     )
-    kind = serializers.ChoiceField(sorted(ORGANISATION_KINDS), required=False)
+    kind = serializers.ChoiceField(KIND_CHOICES, required=False)
     suspended = serializers.ChoiceField(["true", "false"], required=False)
 
 
@@ -172,6 +176,11 @@ class AuditQuery(InputSerializer):
     action = serializers.CharField(max_length=64, required=False)
 
 
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+class FactsField(serializers.JSONField):
+    """What was so before or after; null where there was nothing."""
+
+
 class AuditSerializer(OutputSerializer):
     """Who did what to what, and how it was before and after."""
 
@@ -184,6 +193,6 @@ class AuditSerializer(OutputSerializer):
     action = serializers.CharField()
     subject_kind = serializers.CharField()
     subject_id = serializers.CharField()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = FactsField()
+    after = FactsField()
     request_id = serializers.CharField()
