@@ -41,6 +41,16 @@ def pools_visible_to(actor: Actor) -> QuerySet[Pool]:
     return pools.filter(centre__provider_id=actor.organisation_id)
 
 
+def live_pools_of(centre: Centre) -> QuerySet[Pool]:
+    """The pools of a centre that are not withdrawn, with their grades, by id."""
+    return (
+        Pool.objects.select_related("grade")
+        .filter(centre=centre)
+        .exclude(state=PoolState.WITHDRAWN)
+        .order_by("id")
+    )
+
+
 def hours_of(centre: Centre, *, from_slot: int, to_slot: int) -> QuerySet[CentreHour]:
     """Power price and green share of a centre over ``[from_slot, to_slot)``, in order."""
     return CentreHour.objects.filter(centre=centre, slot__gte=from_slot, slot__lt=to_slot).order_by(

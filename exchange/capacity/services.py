@@ -225,13 +225,17 @@ def heartbeat(
     actor.require_scope("capacity:write")
     centre = locks.centre_for_update(actor, centre_id)
     was_unreachable = not centre.is_reachable
-    pools = locks.pools_of_centres_for_update([centre.id])
+    pools = list(selectors.live_pools_of(centre))
     _refuse(rules.problems_of_reports(reports, pools))
     centre.last_heartbeat_at = max(centre.last_heartbeat_at or now, now)
     centre.is_reachable = True
     centre.save(update_fields=["last_heartbeat_at", "is_reachable"])
     changed = _apply_reports(pools, reports)
-    Pool.objects.bulk_update(changed, ["health", "available_units"])
+    if changed or was_unreachable:  # only then is it worth holding up who sells from the pools
+        pools = locks.pools_of_centres_for_update([centre.id])
+        _refuse(rules.problems_of_reports(reports, pools))
+        changed = _apply_reports(pools, reports)
+        Pool.objects.bulk_update(changed, ["health", "available_units"])
     concerned = pools if was_unreachable else changed
     if concerned:
         _tell_books(concerned, {centre.id: centre}, now)
@@ -257,7 +261,7 @@ def give_up_silent_centres(*, now: datetime, silence: timedelta, limit: int = 50
     """
     silent = {
         centre.id: centre
-        for centre in Centre.objects.select_for_update(skip_locked=True)
+        for centre in Centre.objects.select_for_update(skip_locked=True, no_key=True)
         .filter(is_reachable=True, last_heartbeat_at__lt=now - silence)
         .order_by("id")[:limit]
     }

@@ -1,0 +1,75 @@
+"""What must hold over all centres and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import connection
+from django.db.models import F
+
+from core import clock
+from core.slots import slot_of
+from core.verify import Finding
+from exchange.capacity.models import DeviceFigure, DeviceModel, Pool
+
+# Sold units above what is registered, in slots that are not over: units may be lowered once the
+# hours that were sold have passed.
+_OVERSOLD = """
+SELECT count(*)
+FROM exchange_poolday days
+JOIN exchange_pool pool ON pool.id = days.pool_id,
+     unnest(days.sold) WITH ORDINALITY AS hours(units, hour)
+WHERE days.day >= %(slot)s / 24 AND days.day * 24 + hours.hour - 1 >= %(slot)s
+  AND hours.units > pool.units
+"""
+
+# What the days count, against what trades claim less what was given back.
+_MISCOUNTED = """
+WITH claimed AS (
+    SELECT trade.pool_id, slot, sum(trade.units) AS units
+    FROM exchange_trade trade
+    LEFT JOIN exchange_traderelease release ON release.trade_id = trade.id,
+         generate_series(trade.start_slot,
+                         COALESCE(release.from_slot, trade.end_slot) - 1) AS slot
+    GROUP BY trade.pool_id, slot
+), counted AS (
+    SELECT days.pool_id, days.day * 24 + hours.hour - 1 AS slot, hours.units
+    FROM exchange_poolday days, unnest(days.sold) WITH ORDINALITY AS hours(units, hour)
+    WHERE hours.units <> 0
+)
+SELECT count(*) FROM claimed FULL JOIN counted USING (pool_id, slot)
+WHERE COALESCE(claimed.units, 0) <> COALESCE(counted.units, 0)
+"""
+
+
+def checks() -> Iterator[Finding]:
+    """No pool is oversold, what is sold is counted right, figures say where they come from."""
+    now_slot = slot_of(clock.now())
+    oversold = _count(_OVERSOLD, {"slot": now_slot})
+    yield Finding(
+        "capacity.never_oversold", oversold == 0, f"{oversold} hours of pools above their units"
+    )
+    wrong = _count(_MISCOUNTED, {})
+    yield Finding(
+        "capacity.sold_is_counted", wrong == 0, f"{wrong} hours counted otherwise than traded"
+    )
+    above = Pool.objects.filter(available_units__gt=F("units")).count()
+    yield Finding(
+        "capacity.available_within_registered",
+        above == 0,
+        f"{above} pools offer more than they have",
+    )
+    models = DeviceModel.objects.count()
+    bare = DeviceModel.objects.filter(figures=None).count()
+    unsourced = DeviceFigure.objects.filter(source="").count()
+    yield Finding(
+        "capacity.figures_have_sources",
+        bare == unsourced == 0,
+        f"{models} device models, {bare} without figures, {unsourced} figures without a source",
+    )
+
+
+def _count(statement: str, parameters: dict[str, int]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.fetchone()[0])
