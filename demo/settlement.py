@@ -30,7 +30,7 @@ class Settled:
 
 async def settle(api: Api, clerk: Staff, approver: Staff, folder: Path) -> Settled:
     """Cut off, draft, submit, approve, wait until it is executed, fetch the payouts' file."""
-    period = await api.post("/settlement/cut-off", key=clerk.key)
+    period = await api.post("/settlement/periods/cut-off", key=clerk.key)
     batch = await api.post("/settlement/batches", {"period_id": period["id"]}, key=clerk.key)
     path = f"/settlement/batches/{batch['id']}"
     await api.post(f"{path}/submit", key=clerk.key)
