@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 import structlog
 from django.db import IntegrityError, connection, transaction
 
@@ -64,7 +65,7 @@ def _match_batch(batch: admission.Batch) -> bool:
             return _match_once(batch)
         except IntegrityError as error:
             _kept.pop(batch.book.id, None)
-            if _OVERSOLD not in str(error):
+            if _broken_constraint(error) != _OVERSOLD:
                 raise
             log.warning("capacity_taken_back", book=batch.book.code, attempt=attempt)
             if not admission.admit_capacity_changes(batch.book.id):
@@ -103,6 +104,11 @@ def _state_of(book: Book, now_s: int) -> BookState:
     kept.version = -1
     _kept[book.id] = kept
     return kept.state
+
+
+def _broken_constraint(error: IntegrityError) -> str | None:
+    cause = error.__cause__
+    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 
 
 def _only_one_here(book: Book) -> bool:

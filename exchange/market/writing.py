@@ -137,6 +137,7 @@ def _copy_trades(trades: Sequence[Trade]) -> None:
         return
     names = ", ".join(column.column for column in _TRADE_COLUMNS)
     with (
+        connection.wrap_database_errors,  # which Django does for execute, not for COPY
         connection.cursor() as cursor,
         cursor.copy(f"COPY exchange_trade ({names}) FROM STDIN") as copy,
     ):
