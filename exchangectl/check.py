@@ -32,6 +32,7 @@ _ENV: Final = {
     "DATABASE_URL": "postgresql://nobody:none@127.0.0.1:1/none",
     "DATABASE_OWNER_URL": "postgresql://nobody:none@127.0.0.1:1/none",
     "REDIS_URL": "redis://127.0.0.1:1/0",
+    "DATABASE_POOL": "0",
 }
 
 
@@ -161,8 +162,10 @@ def _texts(catalogue: Path) -> dict[str, str] | None:
     if not catalogue.exists():
         return None
     with catalogue.open("rb") as file:
-        # No public way leads to all texts of a catalogue.
-        return dict(gettext.GNUTranslations(file)._catalog)  # type: ignore[attr-defined]
+        # No public way leads to all texts of a catalogue. The empty one is the header.
+        texts = dict(gettext.GNUTranslations(file)._catalog)  # type: ignore[attr-defined]
+    texts.pop("", None)
+    return texts
 
 
 def _write_messages() -> Outcome:

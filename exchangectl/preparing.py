@@ -134,7 +134,7 @@ def manage(*arguments: str, env: Mapping[str, str], check: bool = True) -> str:
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env=dict(env),
+        env={**env, "DATABASE_POOL": "0"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
