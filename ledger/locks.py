@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from ledger.operations import AccountKey
 from ledger.posting import AccountState
+from ledger.statements import prepared
 
 _LOCK = """
     SELECT a.owner, a.code, a.region, a.asset,
@@ -43,6 +44,5 @@ def lock_accounts(
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("accounts are locked inside a transaction")
     columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] or [[]] * 4
-    with connection.cursor() as cursor:
-        cursor.cursor.execute(_LOCK, [*columns, stripe, list(holds)], prepare=True)
-        return {AccountKey(*row[:4]): AccountState(*row[4:]) for row in cursor.fetchall()}
+    rows = prepared(_LOCK, [*columns, stripe, list(holds)])
+    return {AccountKey(*row[:4]): AccountState(*row[4:]) for row in rows}

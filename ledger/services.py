@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
+from psycopg.errors import UniqueViolation
 
 from core.sealing import seal
 from ledger.errors import AccountOpenedDifferently
@@ -168,8 +169,9 @@ def _opened(keys: Collection[AccountKey]) -> dict[AccountKey, tuple[int, bool, i
 
 
 def _is_id_taken(error: IntegrityError) -> bool:
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) in (
-        "ledger_transfer_pkey",
-        "ledger_hold_pkey",
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.table_name in (
+        "ledger_transfer",
+        "ledger_entry",
+        "ledger_hold",
     )

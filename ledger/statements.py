@@ -84,7 +84,7 @@ def known_transfers(ids: Collection[UUID]) -> dict[UUID, PostTransfer]:
         return found
     legs: dict[UUID, list[Leg]] = {}
     heads: dict[UUID, tuple[str, UUID, datetime, UUID | None]] = {}
-    for id_, code, reference, effective_at, hold, *key, amount in _rows(
+    for id_, code, reference, effective_at, hold, *key, amount in prepared(
         _KNOWN_TRANSFERS, [list(ids)]
     ):
         heads[id_] = (code, reference, effective_at, hold)
@@ -105,7 +105,7 @@ def known_holds(
     found: dict[UUID, HoldState] = {}
     if not ids:
         return found
-    for owner, code, region, asset, id_, account_id, *rest in _rows(_KNOWN_HOLDS, [list(ids)]):
+    for owner, code, region, asset, id_, account_id, *rest in prepared(_KNOWN_HOLDS, [list(ids)]):
         key = AccountKey(owner, code, region, asset)
         account = accounts.get(key)
         if account is not None and account.id == account_id:
@@ -137,7 +137,7 @@ def write(posting: Posting, *, now: datetime) -> None:
         )
     if parts:
         steps = ", ".join(f"step_{n} AS ({part})" for n, part in enumerate(parts))
-        _execute(f"WITH {steps} SELECT", values)
+        prepared(f"WITH {steps} SELECT", values)
 
 
 def _transfer_columns(transfers: list[PostTransfer]) -> list[list[Any]]:
@@ -155,14 +155,12 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _rows(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+def prepared(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that is prepared once a connection; its rows, where it has any.
+
+    Planning is half the time of a small statement, and Django's own cursor cannot ask for this.
+    """
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.cursor.execute(sql, values, prepare=True)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-def _execute(sql: str, values: list[Any]) -> None:
-    with connection.cursor() as cursor:
-        # Django's own cursor has no way to ask for a prepared statement.
-        cursor.cursor.execute(sql, values, prepare=True)

@@ -101,7 +101,8 @@ for n in range(100):
 def test_one_id_sent_by_many_makes_one_transfer(books):
     part = """
 for n in range(50):
-    answers.append(post_one(transfer(AVAILABLE, PAYABLE, 7, transfer_id=UUID(arguments["id"]))).code)
+    move = transfer(AVAILABLE, PAYABLE, 7, transfer_id=UUID(arguments["id"]))
+    answers.append(post_one(move).code)
 """
     answers = race(*[(part, {"id": str(new_id())})] * 8)
     counted = Counter(code for one in answers for code in one)
