@@ -34,7 +34,7 @@ from ledger import services as ledger
 TRADE_HOLD_CODE = "trade.hold"
 LEASES_WAKE_UP = "leases"
 
-_TRADE_COLUMNS = [f for f in Trade._meta.concrete_fields if f.column]
+_TRADE_COLUMNS = Trade._meta.concrete_fields
 
 _UPDATE_ORDERS = """
     UPDATE exchange_order o SET
@@ -135,7 +135,7 @@ def _regions_of_buyers(buyer_ids: Iterable[UUID]) -> dict[UUID, str]:
 def _copy_trades(trades: Sequence[Trade]) -> None:
     if not trades:
         return
-    names = ", ".join(column.column for column in _TRADE_COLUMNS)
+    names = ", ".join(str(column.column) for column in _TRADE_COLUMNS)
     with (
         connection.wrap_database_errors,  # which Django does for execute, not for COPY
         connection.cursor() as cursor,

@@ -344,6 +344,16 @@ class PreviewCostSerializer(OutputSerializer):
     rule_set = serializers.IntegerField()
 
 
+class NearestChangeSerializer(OutputSerializer):
+    """A single change that would fill the order whole now."""
+
+    change = serializers.CharField(help_text="limit, window, units, circle, region …")
+    field = serializers.CharField()
+    value = serializers.CharField()
+    grade = serializers.CharField(allow_null=True)
+    cost = MoneyField(source="cost_micro")
+
+
 class PreviewSerializer(OutputSerializer):
     """What an order would get if it were placed now; nothing is stored or reserved."""
 
@@ -352,13 +362,13 @@ class PreviewSerializer(OutputSerializer):
     cost = PreviewCostSerializer()
     hold = MoneyField(source="hold_micro", help_text="What placing the order would hold.")
     pools = serializers.IntegerField(help_text="Pools of the book.")
+    pools_that_fit = serializers.IntegerField(help_text="Pools with an offer that fits now.")
     tests = serializers.DictField(
         child=serializers.IntegerField(),
         help_text="How many pools each named test turns away, by itself.",
     )
-    nearest = serializers.ListField(
-        child=serializers.DictField(),
-        help_text="Single changes that would fill the order now, where it would not be filled.",
+    nearest = NearestChangeSerializer(
+        many=True, help_text="Empty where the order would be filled whole."
     )
     warnings = serializers.ListField(child=serializers.CharField())
 

@@ -6,8 +6,10 @@ from api.v1.market import views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
+    path("orders/preview", views.OrderPreviewView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
+    path("orders/<uuid:order_id>/explain", views.OrderExplainView.as_view()),
     path("orders/<uuid:order_id>/trades", views.OrderTradesView.as_view()),
     path("trades", views.TradesView.as_view()),
     path("offers", views.OffersView.as_view()),

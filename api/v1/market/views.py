@@ -16,8 +16,9 @@ from api.views import ApiView, WriteView
 from core import clock
 from core.errors import NotFound
 from exchange.capacity.models import Book
-from exchange.market import selectors, services
+from exchange.market import preview, selectors, services
 from exchange.market.models import Offer, Order
+from exchange.market.requests import OrderRequest
 
 _ORDER_EXAMPLE = OpenApiExample(
     "Eight accelerators for six hours",
@@ -51,6 +52,12 @@ def _order(order: Order) -> dict[str, Any]:
     return dict(shapes.OrderSerializer(order).data)
 
 
+def _order_request(request: Request) -> OrderRequest:
+    checked = shapes.OrderInput(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return checked.to_request()
+
+
 class OrdersView(WriteView):
     scope = "orders"
 
@@ -74,13 +81,43 @@ class OrdersView(WriteView):
     )
     def post(self, request: Request) -> Response:
         """Place an order: its greatest cost is held, and it waits to be admitted to its book."""
-        order = services.place_order(actor=self.actor, request=self._request(), now=clock.now())
+        wanted = _order_request(request)
+        order = services.place_order(actor=self.actor, request=wanted, now=clock.now())
         return Response(_order(order), status=201)
 
-    def _request(self) -> Any:
-        checked = shapes.OrderInput(data=self.request.data)
-        checked.is_valid(raise_exception=True)
-        return checked.to_request()
+
+class OrderPreviewView(WriteView):
+    scope = "orders:read"
+    reads_by_post = True
+
+    @extend_schema(
+        operation_id="orders_preview",
+        summary="Preview an order",
+        request=shapes.OrderInput,
+        responses=shapes.PreviewSerializer,
+        examples=[_ORDER_EXAMPLE],
+    )
+    def post(self, request: Request) -> Response:
+        """What an order would get and cost now, by component, and what stands in its way."""
+        quoted = preview.preview_order(
+            actor=self.actor, request=_order_request(request), now=clock.now()
+        )
+        return Response(shapes.PreviewSerializer(quoted).data)
+
+
+class OrderExplainView(ApiView):
+    scope = "orders"
+
+    @extend_schema(
+        operation_id="orders_explain",
+        summary="Explain an order",
+        responses=shapes.PreviewSerializer,
+    )
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """What would fill the rest of an order now, how many pools each named test turns away,
+        and the nearest single changes that would fill it."""
+        told = preview.explain_order(actor=self.actor, order_id=order_id, now=clock.now())
+        return Response(shapes.PreviewSerializer(told).data)
 
 
 class OrderView(ApiView):

@@ -1,0 +1,76 @@
+"""The market's invariants over all data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import connection
+
+from core.verify import Finding
+
+# Each: what must hold, and the statement that counts and names what does not.
+_CHECKS = {
+    "market.no_pool_oversold": """
+        SELECT d.pool_id::text || ' day ' || d.day
+          FROM exchange_poolday d JOIN exchange_pool p ON p.id = d.pool_id
+         WHERE p.units < ANY (d.sold)""",
+    "market.sold_is_what_trades_claim": """
+        WITH claimed AS (
+            SELECT t.pool_id, slot / 24 AS day, slot % 24 AS hour, sum(t.units) AS units
+              FROM exchange_trade t
+              LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
+             CROSS JOIN LATERAL generate_series(
+                   t.start_slot, COALESCE(r.from_slot, t.end_slot) - 1) AS slot
+             GROUP BY 1, 2, 3
+        ), counted AS (
+            SELECT d.pool_id, d.day, u.hour - 1 AS hour, u.units
+              FROM exchange_poolday d, unnest(d.sold) WITH ORDINALITY AS u(units, hour)
+             WHERE u.units > 0
+        )
+        SELECT pool_id::text || ' slot ' || day * 24 + hour
+          FROM claimed FULL JOIN counted USING (pool_id, day, hour)
+         WHERE claimed.units IS DISTINCT FROM counted.units""",
+    "market.filled_is_what_was_traded": """
+        SELECT o.id::text
+          FROM exchange_order o
+          LEFT JOIN (SELECT order_id, sum(units) AS units, sum(compute_micro + transport_micro)
+                            AS cost FROM exchange_trade GROUP BY order_id) t ON t.order_id = o.id
+         WHERE o.filled_units <> COALESCE(t.units, 0) OR o.spent_micro <> COALESCE(t.cost, 0)""",
+    "market.state_says_what_is_filled": """
+        SELECT id::text FROM exchange_order
+         WHERE (state = 'filled') <> (filled_units = units)
+            OR (state = 'partially_filled' AND filled_units = 0)
+            OR (state IN ('pending', 'open', 'rejected') AND filled_units > 0)
+            OR (closed_at IS NULL) <> (state IN ('pending', 'open', 'partially_filled'))""",
+    "market.trades_follow_their_batch": """
+        SELECT t.id::text
+          FROM exchange_trade t
+          JOIN exchange_book b ON b.id = t.book_id
+          LEFT JOIN exchange_admission a ON a.book_id = t.book_id AND a.batch = t.batch
+         WHERE a.id IS NULL OR t.batch > b.version""",
+    "market.places_asked_for_are_kept": """
+        SELECT t.id::text
+          FROM exchange_trade t
+          JOIN exchange_order o ON o.id = t.order_id
+         WHERE (o.regions_allowed IS NOT NULL AND t.seller_region_id <> ALL (o.regions_allowed))
+            OR t.seller_region_id = ANY (o.regions_excluded)
+            OR (o.placement IN ('same_pool', 'same_centre', 'same_region') AND EXISTS (
+                SELECT 1 FROM exchange_trade s
+                  JOIN exchange_pool sp ON sp.id = s.pool_id
+                  JOIN exchange_pool tp ON tp.id = t.pool_id
+                 WHERE s.order_id = t.order_id AND (
+                       s.start_slot <> t.start_slot
+                    OR (o.placement = 'same_pool' AND s.pool_id <> t.pool_id)
+                    OR (o.placement = 'same_centre' AND sp.centre_id <> tp.centre_id)
+                    OR (o.placement = 'same_region'
+                        AND s.seller_region_id <> t.seller_region_id))))""",
+}
+
+
+def checks() -> Iterator[Finding]:
+    """Capacity, orders and trades agree with one another; a line for each invariant."""
+    for name, statement in _CHECKS.items():
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            broken = [row[0] for row in cursor.fetchmany(5)]
+        yield Finding(name, not broken, ", ".join(broken) if broken else "holds")
