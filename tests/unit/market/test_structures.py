@@ -1,0 +1,79 @@
+"""The engine's building blocks against the plainest lists."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from exchange.market.calendar import SoldUnits, runs
+from exchange.market.ladder import Ladder
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sold_units_are_those_of_a_plain_dictionary(seed):
+    random, first = Random(seed), 100
+    sold, plain = SoldUnits(first), dict.fromkeys(range(2_000), 0)
+    for _ in range(60):
+        start = random.randrange(90, 1_000)
+        end, units = start + random.randrange(1, 400), random.randrange(1, 5)
+        sold.add(start, end, units)
+        for slot in range(start, end):
+            plain[slot] += units
+        if random.random() < 0.1:
+            first += 7
+            sold.forget_before(first)
+        low = random.randrange(first, first + 1_200)
+        length, starts = random.randrange(1, 200), random.randrange(1, 50)
+        window = [plain[slot] for slot in range(low, low + starts + length)]
+        assert sold.most(low, low + length) == max(window[:length])
+        by_start = [max(window[i : i + length]) for i in range(starts)]
+        assert sold.most_by_start(low, starts, length).tolist() == by_start
+        bound = random.randrange(-1, 12)
+        bits = sold.slots_with_at_most(bound, low, low + length)
+        assert bits == sum((n <= bound) << i for i, n in enumerate(window[:length]))
+
+
+@pytest.mark.parametrize(
+    ("bits", "length", "starts"),
+    [
+        (0b0, 1, 0b0),
+        (0b1011, 1, 0b1011),
+        (0b1011, 2, 0b0001),
+        (0b11101111, 3, 0b00100011),
+        (0b11111, 5, 0b1),
+        (0b11111, 6, 0b0),
+    ],
+)
+def test_runs_are_the_starts_of_enough_bits_in_a_row(bits, length, starts):
+    assert runs(bits, length) == starts
+
+
+def test_a_ladder_stays_sorted_through_thousands_of_changes():
+    random = Random(1)
+    ladder, plain = Ladder(), set()
+    for i in range(6_000):
+        if plain and random.random() < 0.3:
+            rung = random.choice(sorted(plain)[:50])
+            ladder.discard(rung)
+            plain.discard(rung)
+        else:
+            rung = (random.randrange(-50, 0), (1, i), i)
+            ladder.add(rung)
+            plain.add(rung)
+    ladder.discard((-999, (0, 0), 0))  # not there: without effect
+    assert list(ladder) == sorted(plain)
+    assert len(ladder) == len(plain)
+    for rung in list(ladder):
+        ladder.discard(rung)
+    assert list(ladder) == []
+
+
+def test_a_rung_may_go_while_the_ladder_is_walked():
+    ladder = Ladder((-i, (1, i), i) for i in range(2_000))
+    walked = []
+    for rung in ladder:
+        walked.append(rung)
+        ladder.discard(rung)
+    assert len(walked) == 2_000
+    assert len(ladder) == 0
