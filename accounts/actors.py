@@ -9,6 +9,8 @@ from accounts.errors import OperatorRoleMissing, OrganisationNotReady, ScopeMiss
 from accounts.models import ApiKey, Organisation, User
 from accounts.roles import MEMBER_ROLES, OPERATOR_ROLES, SCOPES
 
+_NOBODY = UUID(int=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -30,6 +32,11 @@ class Actor:
     def principal_id(self) -> UUID | None:
         """The person where one is known, else the key: what four eyes compare."""
         return self.person_id or self.id
+
+    @property
+    def own_id(self) -> UUID:
+        """Its organisation, for look-ups; an id that nobody has where it has none."""
+        return self.organisation_id or _NOBODY
 
     @property
     def is_system(self) -> bool:

@@ -1,4 +1,4 @@
-"""Accounts in Django's admin: to look at. What changes an organisation goes through its services."""
+"""Accounts in Django's admin, to look at: what changes an organisation is a service."""
 
 from __future__ import annotations
 

@@ -33,9 +33,8 @@ def problem_with(code: str) -> str | None:
         return "a unified social credit code has 18 characters"
     strange = sorted(set(code) - set(ALPHABET))
     if strange:
-        return (
-            f"credit codes have 0-9 and A-Y without I, O, S, V; not {', '.join(map(repr, strange))}"
-        )
+        named = ", ".join(map(repr, strange))
+        return f"credit codes have 0-9 and A-Y without I, O, S, V; not {named}"
     if not code[2:8].isdigit():
         return "characters 3 to 8 are the digits of the registering division"
     if check_character(code[:17]) != code[17]:

@@ -61,7 +61,7 @@ def issue_key(
     otherwise one person could hold both halves of a decision by four eyes.
     """
     actor.require_scope("organisation:write")
-    organisation = locks.organisation_for_update(actor.organisation_id)
+    organisation = locks.organisation_for_update(actor.own_id)
     scopes, operator_roles = set(scopes), set(operator_roles)
     _check_rights(actor, scopes, operator_roles, holder)
     if expires_at is not None and expires_at <= now:
@@ -110,7 +110,7 @@ def _check_rights(
 def revoke_key(*, actor: Actor, key_id: UUID, now: datetime) -> ApiKey:
     """Revoke a key of the actor's organisation; once revoked it stays so. ``NotFound``."""
     actor.require_scope("organisation:write")
-    key = locks.key_for_update(key_id, actor.organisation_id)
+    key = locks.key_for_update(key_id, actor.own_id)
     if key.revoked_at is None:
         _revoke(actor, key, now=now)
     return key

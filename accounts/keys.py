@@ -27,7 +27,7 @@ class KeyText:
 
     @property
     def secret_sha256(self) -> bytes:
-        """What is stored: the secret is 256 random bits, so a fast hash is as good as a slow one."""
+        """What is stored; of 256 random bits a fast hash is as good as a slow one."""
         return hashlib.sha256(self.secret.encode()).digest()
 
     def proves(self, stored_sha256: bytes) -> bool:

@@ -15,7 +15,7 @@ def _inside_transaction() -> None:
         raise RuntimeError("a row is locked inside a transaction")
 
 
-def organisation_for_update(organisation_id: UUID | None) -> Organisation:
+def organisation_for_update(organisation_id: UUID) -> Organisation:
     """The organisation, locked; ``NotFound`` where there is none."""
     _inside_transaction()
     found = Organisation.objects.select_for_update().filter(id=organisation_id).first()
@@ -24,7 +24,7 @@ def organisation_for_update(organisation_id: UUID | None) -> Organisation:
     return found
 
 
-def key_for_update(key_id: UUID, organisation_id: UUID | None) -> ApiKey:
+def key_for_update(key_id: UUID, organisation_id: UUID) -> ApiKey:
     """A key of the organisation, locked; ``NotFound`` where it has no such key."""
     _inside_transaction()
     found = (

@@ -38,10 +38,10 @@ def visible_to(actor: Actor) -> QuerySet[Organisation]:
     """The organisations that ``actor`` may see: its own, or all for the operator."""
     if actor.is_operator():
         return Organisation.objects.order_by("id")
-    return Organisation.objects.filter(id=actor.organisation_id).order_by("id")
+    return Organisation.objects.filter(id=actor.own_id).order_by("id")
 
 
-def organisation(*, actor: Actor, organisation_id: UUID | None) -> Organisation:
+def organisation(*, actor: Actor, organisation_id: UUID) -> Organisation:
     """One organisation; ``NotFound`` where there is none or it belongs to another."""
     found = visible_to(actor).filter(id=organisation_id).first()
     if found is None:
@@ -52,7 +52,7 @@ def organisation(*, actor: Actor, organisation_id: UUID | None) -> Organisation:
 def members_visible_to(actor: Actor) -> QuerySet[Membership]:
     """The members of the actor's own organisation."""
     return (
-        Membership.objects.filter(organisation_id=actor.organisation_id)
+        Membership.objects.filter(organisation_id=actor.own_id)
         .select_related("user")
         .order_by("id")
     )
@@ -60,14 +60,14 @@ def members_visible_to(actor: Actor) -> QuerySet[Membership]:
 
 def keys_visible_to(actor: Actor) -> QuerySet[ApiKey]:
     """The keys of the actor's own organisation."""
-    return ApiKey.objects.filter(organisation_id=actor.organisation_id).order_by("id")
+    return ApiKey.objects.filter(organisation_id=actor.own_id).order_by("id")
 
 
 def audit_visible_to(actor: Actor) -> QuerySet[AuditRow]:
     """The audit rows of the actor's own organisation; all of them for the operator's auditor."""
     if actor.is_operator("auditor"):
         return AuditRow.objects.order_by("id")
-    return AuditRow.objects.filter(organisation_id=actor.organisation_id).order_by("id")
+    return AuditRow.objects.filter(organisation_id=actor.own_id).order_by("id")
 
 
 def names_of(organisation_ids: set[UUID]) -> dict[UUID, str]:

@@ -108,7 +108,7 @@ def update_organisation(*, actor: Actor, changes: dict[str, Any], now: datetime)
     for what was verified stays as it was. ``Conflict`` otherwise.
     """
     actor.require_scope("organisation:write")
-    organisation = locks.organisation_for_update(actor.organisation_id)
+    organisation = locks.organisation_for_update(actor.own_id)
     facts = sorted(set(changes) - set(_CONTACT))
     if facts and organisation.verification not in ("draft", "refused"):
         raise Conflict(
@@ -135,7 +135,7 @@ def update_organisation(*, actor: Actor, changes: dict[str, Any], now: datetime)
 def submit(*, actor: Actor, now: datetime) -> Organisation:
     """Hand the actor's organisation to the operator for verification."""
     actor.require_scope("organisation:write")
-    organisation = locks.organisation_for_update(actor.organisation_id)
+    organisation = locks.organisation_for_update(actor.own_id)
     return _move(actor, organisation, "submit", reason="", now=now)
 
 
@@ -220,7 +220,7 @@ def _set_suspended(
 def add_member(*, actor: Actor, email: str, name: str, role: str, now: datetime) -> Membership:
     """Make a person a member; an unknown person is made known. ``AlreadyMember``."""
     actor.require_scope("organisation:write")
-    organisation = locks.organisation_for_update(actor.organisation_id)
+    organisation = locks.organisation_for_update(actor.own_id)
     _check_role(role)
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
@@ -270,7 +270,7 @@ def remove_member(*, actor: Actor, membership_id: UUID, now: datetime) -> None:
 
 def _own_member(actor: Actor, membership_id: UUID) -> Membership:
     """A member of the actor's organisation, whose row is locked: roles change one at a time."""
-    organisation = locks.organisation_for_update(actor.organisation_id)
+    organisation = locks.organisation_for_update(actor.own_id)
     member = (
         Membership.objects.select_related("user", "organisation")
         .filter(id=membership_id, organisation=organisation)

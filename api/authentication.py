@@ -44,7 +44,7 @@ class KeyAuthentication(BaseAuthentication):
         return 'Bearer realm="compute exchange"'
 
 
-class KeyScheme(OpenApiAuthenticationExtension):
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the schema tells of keys."""
 
     target_class = "api.authentication.KeyAuthentication"

@@ -83,9 +83,7 @@ def _read_cursor(cursor: str, order: str, queryset: QuerySet[Any]) -> Any:
 class CursorPages(BasePagination):
     """The same for generic list views; a view may set ``paging_order``."""
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page."""
         found = page(request, queryset, order=getattr(view, "paging_order", "-id"))
         self._next = found.next

@@ -38,7 +38,7 @@ class CSVTextParser(BaseParser):
 
     media_type = "text/csv"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> str:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         """The body as text (UTF-8, with or without a byte order mark)."""
         try:
             text: str = stream.read().decode("utf-8-sig")

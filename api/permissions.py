@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from accounts.actors import Actor
 from accounts.errors import KeyMissing
 
 
@@ -17,7 +18,7 @@ class HasScope(BasePermission):
         """True, or the error that says what is missing."""
         if getattr(view, "public", False):
             return True
-        actor = request.auth
+        actor: Actor | None = request.auth  # type: ignore[assignment]  # our own authentication
         if actor is None:
             raise KeyMissing("Send the header Authorization: Bearer <API key>.")
         scope = scope_of(view, request.method or "GET")

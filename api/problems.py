@@ -96,8 +96,8 @@ _NOT_FOUND = "There is no such thing, or it belongs to another organisation."
 _MEANINGS: tuple[tuple[type[Exception], Callable[[Any], ExchangeError | None]], ...] = (
     (ExchangeError, lambda error: error),
     (PoolTimeout, lambda _: Unavailable("The database is busy; try again.")),
-    (DatabaseError, lambda error: _of_database(error)),
-    (InterfaceError, lambda error: _of_database(error)),
+    (DatabaseError, lambda error: _of_database(error)),  # noqa: PLW0108 - it stands below
+    (InterfaceError, lambda error: _of_database(error)),  # noqa: PLW0108 - it stands below
     (drf.ValidationError, lambda error: _invalid(list(_flatten(error.detail)))),
     (drf.ParseError, lambda error: errors.MalformedBody(str(error.detail))),
     (drf.NotAuthenticated, lambda _: KeyMissing("Send Authorization: Bearer <API key>.")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -66,14 +66,14 @@ class ExchangeSchema(AutoSchema):
             return False
         return view.writes(self.method, getattr(view, "action", None))
 
-    def _get_response_bodies(self, direction: str = "response") -> Any:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> Any:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         if direction != "response" or not isinstance(self.view, ApiView):
             return bodies
         for status in _WRITE if self.method not in ("GET", "HEAD") else _READ:
             bodies.setdefault(
                 str(status),
-                self._get_response_for_code(
+                self._get_response_for_code(  # type: ignore[no-untyped-call]
                     OpenApiResponse(ProblemSerializer, _PROBLEMS[status]),
                     str(status),
                     media_types=["application/problem+json"],

@@ -29,7 +29,7 @@ class InputSerializer(serializers.Serializer):
             sorted(set(map(str, data)) - set(self.fields)) if isinstance(data, Mapping) else []
         )
         bad: dict[str, Any] = {
-            name: [serializers.ErrorDetail(self.error_messages["unknown"], code="unknown")]
+            name: [serializers.ErrorDetail(str(self.error_messages["unknown"]), code="unknown")]
             for name in unknown[:20]
         }
         try:
@@ -147,4 +147,4 @@ class ProblemSerializer(OutputSerializer):
     instance = serializers.CharField(help_text="The address that was asked.")
     retry_helps = serializers.BooleanField(help_text="Whether the same request may succeed later.")
     request_id = serializers.CharField(required=False)
-    errors = ProblemFieldSerializer(many=True, required=False)
+    errors = ProblemFieldSerializer(many=True, required=False)  # type: ignore[assignment]

@@ -16,6 +16,8 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from accounts.actors import Actor
+
 log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 5.0
@@ -91,7 +93,7 @@ def address_of(request: HttpRequest | Request) -> str:
     trusted = settings.TRUSTED_PROXIES
     forwarded = [a.strip() for a in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if a]
     if trusted and forwarded:
-        return forwarded[-min(trusted, len(forwarded))]
+        return str(forwarded[-min(trusted, len(forwarded))])
     return str(request.META.get("REMOTE_ADDR", "")) or "unknown"
 
 
@@ -124,7 +126,7 @@ class KeyThrottle(_Throttle):
     """So many requests a minute for each key; by address where there is no key."""
 
     def limited(self, request: Request) -> tuple[str, int, int] | None:
-        actor = request.auth
+        actor: Actor | None = request.auth  # type: ignore[assignment]  # our own authentication
         name = f"key:{actor.id}" if actor is not None else f"address:{address_of(request)}"
         return name, settings.RATE_LIMIT_PER_MINUTE, 60
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NoReturn, cast
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import translation
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -41,7 +40,7 @@ class ApiView(APIView):
         """Who asks."""
         return cast(Actor, self.request.auth)
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Check, answer and render; every exception becomes a problem."""
         self.args, self.kwargs = args, kwargs
         # Problems are for programs: one language, whatever the browser prefers.
@@ -56,11 +55,11 @@ class ApiView(APIView):
                 self.response = self.finished(self.handle_exception(error))
         return self.response
 
-    def answer(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def answer(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The answer of the method's handler, rendered."""
         return self.finished(self._handler(request)(request, *args, **kwargs))
 
-    def finished(self, response: HttpResponseBase) -> HttpResponseBase:
+    def finished(self, response: Any) -> Any:
         """The response with its headers, rendered."""
         response = self.finalize_response(self.request, response, *self.args, **self.kwargs)
         allowance: Allowance | None = getattr(self.request, "allowance", None)
@@ -131,7 +130,7 @@ class WriteView(ApiView):
             return False
         return not cls.reads_by_post
 
-    def answer(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def answer(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The handler's answer, or the one stored under the request's key."""
         handler = self._handler(request)
         if handler == self.http_method_not_allowed or not self.writes(
@@ -157,7 +156,7 @@ class WriteView(ApiView):
         return response
 
     def _principal(self, request: Request) -> str:
-        actor = request.auth
+        actor: Actor | None = request.auth  # type: ignore[assignment]  # our own authentication
         return f"key:{actor.id}" if actor is not None else f"public:{address_of(request)}"
 
 

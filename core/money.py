@@ -59,7 +59,7 @@ def split(amount: int, weights: list[int]) -> list[int]:
 def to_micro(value: Decimal) -> int:
     """A decimal of yuan with at most six places as whole micro units.
 
-    ``TypeError`` for a float; ``ValueError`` where a place would be lost or the value is not finite.
+    ``TypeError`` for a float; ``ValueError`` where a place would be lost or it is not finite.
     """
     if not isinstance(value, Decimal):
         raise TypeError("money is given as Decimal, never as float")

@@ -47,7 +47,7 @@ def relay() -> int:
         if horizon <= int(mark[1]):
             return 0
         cursor.execute(_NUMBER, {"last": mark[0], "from": str(mark[1]), "to": str(horizon)})
-        numbered = cursor.rowcount
+        numbered: int = cursor.rowcount
         if numbered:
             cursor.execute(
                 "UPDATE core_outboxrelay SET last_position = last_position + %s,"

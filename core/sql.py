@@ -25,7 +25,9 @@ def refuse_change_sql(table: str) -> tuple[str, str]:
     if not table.replace("_", "").isalnum():
         raise ValueError(f"not a plain table name: {table!r}")
     return (
-        f'CREATE TRIGGER "{table}_is_append_only" BEFORE UPDATE OR DELETE OR TRUNCATE '
-        f'ON "{table}" FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',
+        (
+            f'CREATE TRIGGER "{table}_is_append_only" BEFORE UPDATE OR DELETE OR TRUNCATE '
+            f'ON "{table}" FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'
+        ),
         f'DROP TRIGGER "{table}_is_append_only" ON "{table}"',
     )

@@ -13,12 +13,12 @@ KIND_CHOICES = sorted(ORGANISATION_KINDS)
 PUBLIC_KIND_CHOICES = sorted(PUBLIC_KINDS)
 
 
-def _credit_code(**facts: object) -> serializers.CharField:
+def _credit_code(*, required: bool = True) -> serializers.CharField:
     return serializers.CharField(
         min_length=18,
         max_length=18,
         help_text="Unified social credit code (GB 32100-2015), 18 characters with check character.",
-        **facts,
+        required=required,
     )
 
 

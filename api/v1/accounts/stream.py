@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -154,7 +154,9 @@ class _Stream:
             _places.release()
 
 
-def _messages(organisation_id: UUID | None, position: int, seconds: int) -> Any:
+def _messages(
+    organisation_id: UUID | None, position: int, seconds: int
+) -> Generator[bytes, None, None]:
     ends = time.monotonic() + seconds
     heard = time.monotonic()
     yield b"retry: 1000\n\n"

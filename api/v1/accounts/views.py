@@ -88,7 +88,7 @@ class OrganisationView(WriteView):
     def get(self, request: Request) -> Response:
         """Its facts and how far its verification has come."""
         return _organisation(
-            selectors.organisation(actor=self.actor, organisation_id=self.actor.organisation_id)
+            selectors.organisation(actor=self.actor, organisation_id=self.actor.own_id)
         )
 
     @extend_schema(
