@@ -290,3 +290,6 @@ SPECTACULAR_SETTINGS = {
         "api.schema.finish",
     ],
 }
+
+# After how long without a heartbeat a centre counts as unreachable, in the exchange's own time.
+CENTRE_SILENCE_SECONDS = int(os.environ.get("CENTRE_SILENCE_SECONDS", "180"))

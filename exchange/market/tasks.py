@@ -11,14 +11,14 @@ from exchange.capacity.inbox import BOOK_WAKE_UP
 from exchange.market import matching, selectors, services
 
 
-@shared_task(name="exchange.market.match_book", ignore_result=True)
+@shared_task
 def match_book(*, book_id: int) -> int:
     """Match what waits in one book."""
     awake(BOOK_WAKE_UP, book_id=book_id)
     return matching.match_book(book_id=book_id, now=clock.now())
 
 
-@shared_task(name="exchange.market.sweep_books", ignore_result=True)
+@shared_task
 def sweep_books() -> int:
     """Wake the books that have something waiting: what lost wake-ups left."""
     waiting = selectors.books_with_work(now=clock.now())
@@ -27,7 +27,7 @@ def sweep_books() -> int:
     return len(waiting)
 
 
-@shared_task(name="exchange.market.expire", ignore_result=True)
+@shared_task
 def expire() -> int:
     """Put orders whose time is over before their books."""
     with transaction.atomic():
