@@ -48,7 +48,7 @@ def _quiet(_line: str) -> None:
     return None
 
 
-class AlreadyRunning(StartError):  # noqa: N818 - a state of affairs, and its name says it
+class AlreadyRunning(StartError):
     """Another supervisor holds the data folder."""
 
 
