@@ -121,7 +121,7 @@ class Maker:
             data_region=self.one_of(None, *REGIONS[:2]),
             data_milli_gb=self.one_of(0, 0, 1, 700, 1_500),
             accept_reclaimable=self.one_of(True, True, True, False),
-            max_cost_micro=self.one_of(None, None, None, self.some(0, 300) * YUAN + 1),
+            max_cost_micro=self.one_of(None, None, None, self.some(0, 300) * YUAN),
             time_in_force=in_force,
             good_till_s=(SLOT + self.some(0, 6)) * 3600 + 100 if in_force == "gtd" else None,
         )

@@ -427,3 +427,11 @@ def test_a_quote_changes_nothing(engine):
     first = state.quote(asked, NOW_S)
     assert state.quote(asked, NOW_S) == first
     assert list(state.apply([OrderEntered(asked)], NOW_S).fills) == first
+
+
+def test_a_quote_that_takes_everything_hides_nothing_from_the_next_order(engine):
+    short = {"units": 6, "end_slot": SLOT + 2}
+    state = book(engine, pools=[pool(units=6)], offers=[offer(1, 5, **short), offer(2, 6, **short)])
+    assert told(state.quote(order(100, 9, 20, **AT_ONCE), NOW_S)) == [(100, 1, 6, 5 * YUAN)]
+    events = [OfferClosed(1), OrderEntered(order(101, 9, 1, **AT_ONCE))]
+    assert told(state.apply(events, NOW_S).fills) == [(101, 2, 1, 6 * YUAN)]
