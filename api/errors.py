@@ -8,6 +8,7 @@ ExchangeError
 │   └── CursorInvalid
 ├── RouteNotFound        404
 ├── MethodNotAllowed     405
+├── LengthRequired       411
 ├── BodyTooLarge         413
 ├── MediaTypeUnsupported 415
 ├── IdempotencyKeyReused 422
@@ -56,6 +57,12 @@ class MethodNotAllowed(ExchangeError):
     slug = "method-not-allowed"
     title = "This address does not take that method"
     status = 405
+
+
+class LengthRequired(ExchangeError):
+    slug = "length-required"
+    title = "The body must say how long it is"
+    status = 411
 
 
 class BodyTooLarge(ExchangeError):

@@ -72,7 +72,7 @@ def render(exception: Exception, context: dict[str, Any]) -> Response:
         problem = ExchangeError(
             "Something went wrong here, and was logged under this request's id."
         )
-    elif problem.status >= 500:
+    elif problem.status >= 500 and problem is not exception:
         log.warning("unavailable", path=request.path, problem=problem.slug, exc_info=exception)
     body = problem.as_problem() | {"instance": request.path}
     if request_id.get():

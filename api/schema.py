@@ -25,6 +25,7 @@ _PROBLEMS = {
     404: "There is no such thing, or it belongs to another organisation.",
     405: "This address does not take that method.",
     409: "The present state does not allow this.",
+    411: "The body must say how long it is.",
     413: "The body is too large.",
     415: "The body is of a type that is not taken here.",
     422: "A value breaks a rule; every bad field is named.",
@@ -32,7 +33,7 @@ _PROBLEMS = {
     503: "Try again later.",
 }
 _READ = (400, 401, 403, 404, 422, 429, 503)
-_WRITE = (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+_WRITE = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 503)
 
 
 class ExchangeSchema(AutoSchema):

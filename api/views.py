@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.actors import Actor
 from api import idempotency, paging
-from api.errors import MalformedRequest, RateLimited
+from api.errors import LengthRequired, MalformedRequest, RateLimited
 from api.throttling import Allowance, address_of
 from core import clock
 
@@ -48,7 +48,7 @@ class ApiView(APIView):
             self.request = asked = self.initialize_request(request, *args, **kwargs)
             self.headers = self.default_response_headers
             try:
-                _refuse_nul(request)
+                _refuse_unreadable(request)
                 self.initial(asked, *args, **kwargs)
                 self.response = self.answer(asked, *args, **kwargs)
             except Exception as error:
@@ -160,7 +160,11 @@ class WriteView(ApiView):
         return f"key:{actor.id}" if actor is not None else f"public:{address_of(request)}"
 
 
-def _refuse_nul(request: HttpRequest) -> None:
-    """PostgreSQL has no NUL in texts, so no field can mean one."""
+def _refuse_unreadable(request: HttpRequest) -> None:
+    """What would be misread further in: a body of unknown length, a NUL in the address."""
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        # The gateway interface knows no such bodies: it would be taken for an empty one.
+        raise LengthRequired("Send the body with Content-Length, not in chunks.")
+    # PostgreSQL has no NUL in texts, so no field can mean one.
     if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in request.path:
         raise MalformedRequest("The address has the character NUL in it.")

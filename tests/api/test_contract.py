@@ -64,6 +64,12 @@ def test_a_body_of_50_mb_is_refused_by_its_length():
     is_problem(party.caller.post("/members", raw=b"x" * 50_000_000), 413, "body-too-large")
 
 
+def test_a_body_of_unknown_length_is_not_taken_for_an_empty_one():
+    party = register()
+    answer = party.caller.send("PATCH", "/organisation", **{"Transfer-Encoding": "chunked"})
+    is_problem(answer, 411, "length-required")
+
+
 def test_a_body_of_another_type():
     party = register()
     answer = party.caller.post("/members", raw=b"a=1", content_type="text/plain")

@@ -30,7 +30,8 @@ from core.errors import InvalidInput
 from core.selectors import NumberedEvent
 
 LOOK_SECONDS = 0.5
-HEARTBEAT_SECONDS = 10.0
+# Also how soon a client that went away is noticed: the next message cannot be sent.
+HEARTBEAT_SECONDS = 2.0
 _BATCH = 200
 
 _places = threading.BoundedSemaphore(settings.STREAMS_PER_PROCESS)
