@@ -70,6 +70,36 @@ class BatchContent:
     gross_chart: flow.Chart
     netted_chart: flow.Chart
 
+    @property
+    def region_sums(self) -> list[int]:
+        """The sums of the regions' columns, in the table's order."""
+        columns = (
+            "owes_micro",
+            "is_owed_micro",
+            "net_micro",
+            "pays_micro",
+            "receives_micro",
+            "payout_micro",
+            "commission_micro",
+            "tax_micro",
+        )
+        return [sum(getattr(one, column) for one in self.regions) for column in columns]
+
+    @property
+    def owed_micro(self) -> int:
+        """What all parties have coming."""
+        return sum(one.owed_micro for one in self.payouts)
+
+    @property
+    def paid_fen(self) -> int:
+        """What is paid, in whole fen."""
+        return sum(one.amount_fen for one in self.payouts)
+
+    @property
+    def carried_micro(self) -> int:
+        """What is carried on to the next period."""
+        return sum(one.carried_micro for one in self.payouts)
+
 
 def batch_content(batch: SettlementBatch) -> BatchContent:
     """Obligations, netted payments and payouts of a batch: three queries, however many rows."""
