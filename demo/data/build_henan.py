@@ -196,7 +196,8 @@ def _mean_of_wants(resource_class: str) -> Decimal:
     total = sum(
         w["weight"] * _log_mean(*w["units"]) * _log_mean(*w["duration_slots"]) for w in wants
     )
-    return Decimal(total) / sum(w["weight"] for w in wants)
+    weights: int = sum(w["weight"] for w in wants)
+    return Decimal(total) / weights
 
 
 def _log_mean(low: int, high: int) -> float:
