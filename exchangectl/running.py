@@ -392,11 +392,11 @@ def _processes(
 def _await_ready(child: Child, base_url: str) -> None:
     """Web answers ``/readyz``; workers and beat leave their ready file (newer than their start)."""
     if child.name == "web":
-        child.wait_until(lambda: _web_answers(child, f"{base_url}/readyz"), timeout_s=60)
+        child.wait_until(lambda: _web_answers(child, f"{base_url}/readyz"), timeout_s=120)
         return
     ready_file = Path(child.env["EXCHANGE_READY_FILE"])
     child.wait_until(
-        lambda: ready_file.exists() and ready_file.read_text() == str(child.pid), timeout_s=60
+        lambda: ready_file.exists() and ready_file.read_text() == str(child.pid), timeout_s=120
     )
 
 
