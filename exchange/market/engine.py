@@ -221,7 +221,7 @@ class BookState:
         if not ask.starts:
             return []
         if order.placement is Placement.ANYWHERE:
-            listed = self._supply.in_price_order(tuple(ask.limits))
+            listed = self._supply.in_price_order(tuple(ask.limits), ask.whole_slots)
             plan = settle_on(self._search, ask, listed)
         else:
             plan = plan_together(self._search, ask)

@@ -1,9 +1,9 @@
 """Finding what an order would be filled with: what `reference` finds, without looking at all of it.
 
-Offers are looked at in the order of their lowest price, which bounds their all-in value from below;
-a search ends as soon as nothing that is left could rank better. Possible starts are bits of a whole
-number. What a pool says to an order's wishes is remembered by the wishes, since many orders share
-theirs. `walk` and `together` find on these means what an order is filled with.
+Offers are looked at in the order of the least they can ask, which bounds their all-in value from
+below; a search ends as soon as nothing that is left could rank better. Possible starts are bits of
+a whole number. What a pool says to an order's wishes is remembered by the wishes, since many orders
+share theirs. `walk` and `together` find on these means what an order is filled with.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Ask:
     now_s: int
     starts: range
     slots: int
+    whole_slots: int  # that are taken at least: all but the one that runs
     seconds: int
     limits: dict[int, int]  # all-in value of the limit by grade
     highest_limit: int
@@ -86,6 +87,7 @@ class Search:
             now_s=now_s,
             starts=starts,
             slots=slots,
+            whole_slots=1 if order.on_demand else order.duration_slots,
             seconds=seconds,
             limits=limits,
             highest_limit=max(limits.values(), default=-1),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final
 
 from core.slots import SECONDS_PER_SLOT, SLOTS_PER_DAY
 from exchange.market.calendar import SoldUnits
@@ -15,7 +18,10 @@ from exchange.market.terms import Claim, Entry, OfferTerms, Placement, PoolTerms
 Tariff = tuple[tuple[int, int], ...]
 """Price numerators of a duration, cheapest first, each with the UTC hours (bits) to start at."""
 
-ANY_HOUR = (1 << SLOTS_PER_DAY) - 1
+_SHORTEST: Final = (1, 2, 4, 8, 24)
+"""Classes of durations, each by its shortest: a tariff asks more on average for longer runs."""
+
+ANY_HOUR: Final = (1 << SLOTS_PER_DAY) - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +42,8 @@ class OfferStock:
     sold: SoldUnits
     free_bits: int | None = None  # a bit for each slot from the supply's first; None: not known
     tariffs: dict[int, Tariff] = field(default_factory=dict)
-    shelf_key: ShelfKey | None = None  # where it is listed, if it is
+    least: tuple[int, ...] = ()  # that it can ask, by class of duration (`_SHORTEST`)
+    listed: bool = False
 
     def free_units(self, start: int, end: int) -> int:
         """Units that pool and offer both still have in every slot of `[start, end)`."""
@@ -54,12 +61,12 @@ class OfferStock:
 
 
 ShelfKey = tuple[int, Entry, int]
-"""(lowest price in micro-yuan per unit-hour, entry, id): the order of looking at offers."""
+"""(least price in micro-yuan per unit-hour, entry, id): the order of looking at offers."""
 
 Place = tuple[Placement, int | str]
 
-ShelfName = int | tuple[int, Place]
-"""A grade, or a grade at a place."""
+ShelfName = tuple[int, int | Place]
+"""A grade for a class of durations, or a grade at a place."""
 
 Shelf = list[tuple[ShelfKey, OfferStock]]
 
@@ -98,7 +105,7 @@ class Supply:
             self.offers[terms.id] = pool.offers[terms.id] = stock
         else:
             self._unlist(stock)
-            stock.terms, stock.free_bits = terms, None
+            stock.terms, stock.free_bits, stock.least = terms, None, ()
             stock.tariffs.clear()
         self._list(stock)
         return stock
@@ -125,14 +132,19 @@ class Supply:
             offer.sold.forget_before(slot)
             offer.free_bits = None
 
-    def in_price_order(self, grades: Sequence[int]) -> Iterable[tuple[ShelfKey, OfferStock]]:
-        """Open offers of the grades that are not sold out, by lowest price, entry, id."""
-        return self._shelved(grades)
+    def in_price_order(
+        self, grades: Sequence[int], whole_slots: int
+    ) -> Iterable[tuple[ShelfKey, OfferStock]]:
+        """Open offers of the grades that are not sold out, by the least they can ask per unit-hour
+        for `whole_slots` in a row or more, entry, id.
+        """
+        length = bisect_right(_SHORTEST, whole_slots) - 1
+        return self._shelved([(grade, length) for grade in grades])
 
     def at_place(
         self, place: Place, grades: Sequence[int]
     ) -> Iterable[tuple[ShelfKey, OfferStock]]:
-        """Those of them that are of one pool, centre or region."""
+        """Those of one pool, centre or region, by their lowest price, entry, id."""
         return self._shelved([(grade, place) for grade in grades])
 
     def free_bits(self, offer: OfferStock) -> int:
@@ -171,18 +183,17 @@ class Supply:
             self._list(offer)
 
     def _list(self, offer: OfferStock) -> None:
-        if offer.shelf_key is None and offer.terms.open and offer.pool.terms.open:
-            offer.shelf_key = (min(offer.terms.prices), offer.terms.entry, offer.terms.id)
-            for name in _shelf_names(offer.pool.terms):
-                shelf = self._shelves.setdefault(name, [])
-                insort(shelf, (offer.shelf_key, offer), key=_key)
+        if not offer.listed and offer.terms.open and offer.pool.terms.open:
+            offer.listed = True
+            for name, key in _shelf_keys(offer):
+                insort(self._shelves.setdefault(name, []), (key, offer), key=_key)
 
     def _unlist(self, offer: OfferStock) -> None:
-        if offer.shelf_key is not None:
-            for name in _shelf_names(offer.pool.terms):
+        if offer.listed:
+            offer.listed = False
+            for name, key in _shelf_keys(offer):
                 shelf = self._shelves[name]
-                del shelf[bisect_left(shelf, offer.shelf_key, key=_key)]
-            offer.shelf_key = None
+                del shelf[bisect_left(shelf, key, key=_key)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +206,35 @@ class _Merged:
         return heapq.merge(*self.shelves, key=_key)
 
 
-def _shelf_names(pool: PoolTerms) -> tuple[ShelfName, ...]:
-    return (
-        pool.grade,
-        (pool.grade, (Placement.SAME_POOL, pool.id)),
-        (pool.grade, (Placement.SAME_CENTRE, pool.centre)),
-        (pool.grade, (Placement.SAME_REGION, pool.region)),
+def _shelf_keys(offer: OfferStock) -> Iterator[tuple[ShelfName, ShelfKey]]:
+    terms, pool = offer.terms, offer.pool.terms
+    if not offer.least:
+        offer.least = _least(terms.prices)
+    for length, least in enumerate(offer.least):
+        yield (pool.grade, length), (least, terms.entry, terms.id)
+    lowest = (offer.least[0], terms.entry, terms.id)
+    yield (pool.grade, (Placement.SAME_POOL, pool.id)), lowest
+    yield (pool.grade, (Placement.SAME_CENTRE, pool.centre)), lowest
+    yield (pool.grade, (Placement.SAME_REGION, pool.region)), lowest
+
+
+@lru_cache(maxsize=4096)
+def _least(prices: tuple[int, ...]) -> tuple[int, ...]:
+    """For each class of durations: no run of so many slots or more has a lower mean price, in whole
+    micro-yuan. A longer run is made up of runs from that length to below twice that, one of which
+    is no dearer than the whole.
+    """
+    if len(prices) == 1:
+        return prices * len(_SHORTEST)
+    until = list(accumulate(prices * 3, initial=0))
+    longest = 2 * _SHORTEST[-1]
+    cheapest = [
+        min(until[hour + length] - until[hour] for hour in range(SLOTS_PER_DAY))
+        for length in range(longest)
+    ]
+    return tuple(
+        min(cheapest[length] // length for length in range(shortest, 2 * shortest))
+        for shortest in _SHORTEST
     )
 
 

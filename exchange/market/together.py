@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exchange.market import conditions
-from exchange.market.search import Ask, Plan, Rank, Search
+from exchange.market.search import Ask, Part, Plan, Rank, Search
 from exchange.market.supply import PoolStock
-from exchange.market.walk import Listed, candidates, settle_on
+from exchange.market.walk import Candidate, Listed, candidates, settle_on
 from exchange.pricing.engine import NANO_PER_MICRO
 
 Judgement = tuple[int, int, Rank]
@@ -27,8 +27,10 @@ def plan_together(search: Search, ask: Ask) -> Plan:
     judgement = NOTHING
     seen: set[int | str] = set()
     remaining = ask.order.remaining_units
-    for (price, entry, id_), offer in search.supply.in_price_order(tuple(ask.limits)):
-        bound = NANO_PER_MICRO * price * ask.seconds
+    for (least, entry, id_), offer in search.supply.in_price_order(
+        tuple(ask.limits), ask.whole_slots
+    ):
+        bound = NANO_PER_MICRO * least * ask.seconds
         if bound > ask.highest_limit:
             break
         if judgement < (-remaining, remaining * bound, (bound, entry, id_, 0)):
@@ -67,10 +69,28 @@ def _best_at(search: Search, ask: Ask, here: Listed, judgement: Judgement) -> Pl
         units = most if room is None else room[found.start - ask.starts.start]
         if not units or (-units, units * found.value, found.rank) >= judgement:
             continue
-        plan = settle_on(search, _only_at(ask, found.start), here)
+        plan = _whole(search, ask, found)
+        if plan is None:
+            plan = settle_on(search, _only_at(ask, found.start), here)
         if plan and _judge(plan) < judgement:
             best, judgement = plan, _judge(plan)
     return best
+
+
+def _whole(search: Search, ask: Ask, found: Candidate) -> Plan | None:
+    """The plan of one part that takes all units from the best candidate of a start, if it can."""
+    offer, units = found.offer, ask.order.remaining_units
+    free = offer.free_units(found.start, found.start + ask.slots)
+    if conditions.largest_take(units, free, conditions.chunk_of(offer.terms)) < units:
+        return None
+    nano = ask.order.data_milli_gb * found.path.price_micro_per_gb
+    numerator = search.traded(ask, offer, found.own, nano)
+    budget = search.budget_micro(ask)
+    if budget is not None and units > conditions.affordable_units(
+        budget, numerator=numerator, transport_nano=nano
+    ):
+        return None
+    return [Part(offer, found.start, units, numerator, found.path, found.value)]
 
 
 def _room_by_start(search: Search, ask: Ask, here: Listed) -> Sequence[int]:

@@ -15,7 +15,7 @@ from exchange.pricing.engine import NANO_PER_MICRO, SECONDS_PER_HOUR, trade_cost
 _VALUE_PER_MICRO = NANO_PER_MICRO * SECONDS_PER_HOUR
 
 Listed = Iterable[tuple[ShelfKey, OfferStock]]
-"""Offers by (lowest price, entry, id)."""
+"""Offers by (least they can ask per unit-hour, entry, id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ def _walk(search: Search, ask: Ask, listed: Listed, goal: int) -> Plan:
 def candidates(search: Search, ask: Ask, listed: Listed) -> Iterator[Candidate]:
     """Pairs of offer and start by all-in value, entry, id, start, found only as they are asked for.
 
-    Offers come in the order of (lowest price, entry, id); one waits with its cheapest starts until
+    Offers come in the order of (least price, entry, id); one waits with its cheapest starts until
     no offer still to come could rank before them.
     """
     waiting = _Waiting(search, ask)
-    for (price, entry, id_), offer in listed:
-        bound = NANO_PER_MICRO * price * ask.seconds
+    for (least, entry, id_), offer in listed:
+        bound = NANO_PER_MICRO * least * ask.seconds
         if bound > ask.highest_limit:
             break
         while waiting.before((bound, entry, id_)):

@@ -4,7 +4,8 @@ The book: 1,000 pools of ten grades in twenty regions (a star and a ring of link
 offers each over thirty days, four in ten with a tariff by the hour. Orders: one or two grades, 1 to
 64 units, 1 to 72 hours, a window up to three days wide within a fortnight, all four placements
 alike; one in seven on demand, a third with a round-trip bound, a quarter limited to half of the
-regions, a third each with a wish for green power, PUE or reliability, three in ten with data to move.
+regions, a third each with a wish for green power, PUE or reliability, three in ten with data to
+move.
 
 - `market.engine` against the reference engine, which scans every pool, start and slot for each
   order: same book, same kind of orders, fewer of them.
