@@ -1,7 +1,8 @@
 """`make demo`: start an exchange, let a province trade for a compressed day, settle it, report.
 
 Environment: `TRACE` names a trace (or several, with commas) that replaces the built-in demand,
-`KEEP=0` ends after the summary, `PORT` is the web server's. See `docs/demo.md`.
+`KEEP=0` ends after the summary, `PORT` is the web server's. `ORDERS` (5000) and `SECONDS_PER_HOUR`
+(4) make the day smaller or slower, for a machine that is busy or slow. See `docs/demo.md`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from demo.client import Api, Refused, Timings
 from demo.clockwork import DayClock, as_text, change_clock, midnight_today, ticking_from
 from demo.day import Day, report_the_rest, run_day
 from demo.demand import PlannedOrder
+from demo.load import processor_seconds, spent_between
 from demo.progress import Screen
 from demo.readback import Books, Outcome, read_books, read_market
 from demo.registration import Market, Staff, set_up
@@ -37,8 +39,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = ROOT / "var" / "demo"
 RESULT: Final = ROOT / "var" / "demo.json"
 # An hour of the day in seconds of wall time: 24 of them take 96 s.
-SECONDS_PER_HOUR: Final = 4.0
-SPEED: Final = 3600 / SECONDS_PER_HOUR
+SECONDS_PER_HOUR: Final = float(os.environ.get("SECONDS_PER_HOUR") or 4)
 # In the compressed day a centre is given up after 75 minutes of silence, which are 5 s of wall
 # time: its agent sends a heartbeat each hour.
 ENVIRONMENT: Final = {
@@ -56,8 +57,9 @@ def main() -> int:
     exchange: Running | None = None
     try:
         henan = scenario.load()
+        orders = int(os.environ.get("ORDERS") or henan.orders)
         trace = os.environ.get("TRACE", "")
-        plan = _replayed(henan, trace, screen) if trace else demand.plan(henan)
+        plan = _plan(henan, trace, orders, screen)
         midnight = midnight_today()
         exchange = _start(screen, midnight)
         stage = _Stage(exchange, henan, screen, midnight)
@@ -92,9 +94,12 @@ def _first(error: BaseException | None) -> BaseException | None:
     return error
 
 
-def _replayed(henan: Scenario, trace: str, screen: Screen) -> list[PlannedOrder]:
+def _plan(henan: Scenario, trace: str, orders: int, screen: Screen) -> list[PlannedOrder]:
+    """The built-in demand, or that of the traces."""
+    if not trace:
+        return demand.plan(henan, orders=orders)
     paths = [Path(name).expanduser() for name in trace.split(",")]
-    share = henan.orders // len(paths)
+    share = max(1, orders // len(paths))
     planned = []
     for path in paths:
         screen.say(f"reading {path}")
@@ -158,9 +163,10 @@ def _run(
     with screen:
         market = asyncio.run(_set_up(stage, staff))
         screen.say(f"the day begins: an hour takes {SECONDS_PER_HOUR:.0f} s")
-        clock = stage.go_on_at(SPEED)
-        began = time.monotonic()
+        clock = stage.go_on_at(3600 / SECONDS_PER_HOUR)
+        began, before = time.monotonic(), processor_seconds(stage.exchange.children)
         day = asyncio.run(_live(stage, plan, market, clock))
+        spent = spent_between(before, processor_seconds(stage.exchange.children))
         screen.say("the day is done: the officers settle it at ordinary pace")
         stage.go_on_at(1.0)
         settled = asyncio.run(_settle(stage, day, staff))
@@ -177,6 +183,7 @@ def _run(
         seconds_total=time.monotonic() - started,
         refusals=[*day.placed.refusals, *day.tally.refusals],
         timings=stage.timings,
+        processor_seconds=spent,
     )
     RESULT.write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
     show(report, screen)

@@ -20,7 +20,7 @@ _TIMEOUT_S: Final = 30.0
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 
 
-class Refused(Exception):  # noqa: N818 - what happened, in the API's own word
+class Refused(Exception):
     """The API refused a request; `problem` is its problem document."""
 
     def __init__(self, call: str, status: int, problem: Mapping[str, Any]) -> None:

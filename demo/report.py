@@ -40,6 +40,7 @@ class Report:
     seconds_total: float
     refusals: Sequence[str] = ()
     timings: Mapping[str, Timings] = field(default_factory=dict)
+    processor_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def trial_balance(self) -> Decimal:
@@ -75,6 +76,8 @@ class Report:
             "paid_out": batch["paid_out"],
             "kept": batch["kept"],
             "refused_requests": len(self.refusals),
+            "refusals": list(self.refusals[:50]),
+            "processor_seconds": dict(self.processor_seconds),
             "requests": {
                 call: {
                     "count": timing.count,
@@ -107,10 +110,16 @@ def show(report: Report, screen: Screen) -> None:
     screen.say(
         f"time            the day {report.seconds_day:.0f} s, in all {report.seconds_total:.0f} s"
     )
+    busy = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in _busiest(report))
+    screen.say(f"processor time  {busy}")
     if report.refusals:
         screen.say(f"refused         {len(report.refusals)} requests, the first:")
         for refusal in report.refusals[:5]:
             screen.say(f"                {refusal}")
+
+
+def _busiest(report: Report) -> list[tuple[str, float]]:
+    return [item for item in report.processor_seconds.items() if item[1] >= 0.5]
 
 
 def _show_utilisation(report: Report, screen: Screen) -> None:
