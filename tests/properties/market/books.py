@@ -92,7 +92,8 @@ class Maker:
         )
 
     def order(self, id_: int, entry: Entry) -> OrderTerms:
-        units, duration = self.some(1, 14), self.some(1, 6)
+        units = self.some(1, 14)
+        duration = self.some(1, self.one_of(6, 6, 6, 30))
         on_demand = self.one_of(*[False] * 4, True)
         earliest = SLOT - 5 if on_demand else SLOT + self.some(-2, 8)
         slack = self.one_of(0, 1, 3, 10, 20)

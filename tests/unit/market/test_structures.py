@@ -8,6 +8,8 @@ import pytest
 
 from exchange.market.calendar import SoldUnits, runs
 from exchange.market.ladder import Ladder
+from exchange.market.supply import Supply
+from tests.unit.market.scene import offer, pool
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -47,6 +49,22 @@ def test_sold_units_are_those_of_a_plain_dictionary(seed):
 )
 def test_runs_are_the_starts_of_enough_bits_in_a_row(bits, length, starts):
     assert runs(bits, length) == starts
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_least_that_a_tariff_can_ask_is_never_more_than_what_it_asks(seed):
+    random = Random(seed)
+    prices = tuple(random.randrange(100) for _ in range(24))
+    supply = Supply(first_slot=0)
+    supply.set_pool(pool(1))
+    supply.set_offer(offer(1, 0, prices=prices))
+    for slots in range(1, 80):
+        (((least, _, _), listed),) = supply.in_price_order([1], slots)
+        means = [sum(prices[(h + i) % 24] for i in range(slots)) / slots for h in range(24)]
+        assert least <= min(means)
+        assert listed.tariff(slots)[0][0] == pytest.approx(min(means) * slots * 3600)
+        if slots in {1, 2, 4, 8, 24}:
+            assert least >= min(prices)
 
 
 def test_a_ladder_stays_sorted_through_thousands_of_changes():
