@@ -32,7 +32,11 @@ def test_every_room_with_tasks_is_listed() -> None:
 
 
 def test_every_room_that_can_be_verified_is() -> None:
-    assert {path.rpartition(".")[0] for path in wiring.VERIFY_CHECKS} == own_modules("verify")
+    listed = {path.rpartition(".")[0] for path in wiring.VERIFY_CHECKS}
+    # billing.verify stands for billing.rating.verify and its siblings.
+    above = tuple(f"{name.removesuffix('verify')}" for name in listed)
+    assert listed <= own_modules("verify")
+    assert [name for name in own_modules("verify") - listed if not name.startswith(above)] == []
     for path in wiring.VERIFY_CHECKS:
         assert callable(import_string(path))
 
