@@ -33,11 +33,11 @@ class Command(BaseCommand):
 
 
 def findings() -> Iterator[Finding]:
-    """All findings of the modules that ``config.wiring`` lists, each module in one snapshot."""
-    modules: list[str] = list(import_string("config.wiring.VERIFY_CHECKS"))
-    for path in modules:
+    """All findings of the checks that ``config.wiring`` lists, each check in one snapshot."""
+    checks: list[str] = list(import_string("config.wiring.VERIFY_CHECKS"))
+    for path in checks:
         try:
-            check: Callable[[], Iterator[Finding]] = import_string(f"{path}.checks")
+            check: Callable[[], Iterator[Finding]] = import_string(path)
             with transaction.atomic():
                 # One snapshot: what is written meanwhile must not look like a difference.
                 with transaction.get_connection().cursor() as cursor:
