@@ -143,8 +143,16 @@ def regions() -> None:
     )
 
 
-def build(*, now: datetime, cities: int = 4, buyers: int = 3, orders: int = 6) -> Scene:
-    """A scene of the size asked for, with a drafted batch of the day before."""
+def build(
+    *,
+    now: datetime,
+    cities: int = 4,
+    buyers: int = 3,
+    orders: int = 6,
+    period: SettlementPeriod | None = None,
+) -> Scene:
+    """A scene of the size asked for. Its charges go into ``period``, which stays open, or into
+    one of the day before, which is then closing."""
     scene = Scene()
     chance = random.Random(20261123)
     regions()
@@ -162,18 +170,20 @@ def build(*, now: datetime, cities: int = 4, buyers: int = 3, orders: int = 6) -
     scene.carrier = _organisation("豫联传输", ["carrier"], codes[0], 300, now)
     for n, state in enumerate(("submitted", "submitted", "refused", "draft")):
         _waiting(f"新注册机构{n + 1}", state, codes[0], 400 + n, now)
-    yesterday = (now - timedelta(days=1)).date()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    scene.period = SettlementPeriod.objects.create(
-        date=yesterday, starts_at=midnight - timedelta(days=1), ends_at=midnight
-    )
+    scene.period = period or _open_period(now - timedelta(days=1))
     _trading(scene, orders, now, chance)
     _charging(scene, now, chance)
-    SettlementPeriod.objects.filter(pk=scene.period.pk).update(state="closing", closed_at=now)
-    SettlementPeriod.objects.create(
+    if period is None:
+        SettlementPeriod.objects.filter(pk=scene.period.pk).update(state="closing", closed_at=now)
+        _open_period(now)
+    return scene
+
+
+def _open_period(now: datetime) -> SettlementPeriod:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return SettlementPeriod.objects.create(
         date=now.date(), starts_at=midnight, ends_at=midnight + timedelta(days=1)
     )
-    return scene
 
 
 def _waiting(name: str, state: str, region: str, seed: int, now: datetime) -> None:
