@@ -177,8 +177,8 @@ def refusal(sql: str) -> str:
             (
                 "INSERT INTO billing_payout (id, owed_micro, amount_fen, carried_micro,"
                 " end_to_end_id, state, batch_id, organisation_id, region_id)"
-                " SELECT gen_random_uuid(), owed_micro, amount_fen, carried_micro, 'other', state, batch_id, organisation_id, region_id"
-                " FROM billing_payout"
+                " SELECT gen_random_uuid(), owed_micro, amount_fen, carried_micro,"
+                " 'other', state, batch_id, organisation_id, region_id FROM billing_payout"
             ),
             "one_payout_for_each_party",
         ),
