@@ -144,7 +144,7 @@ class ProblemSerializer(OutputSerializer):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField(help_text="What happened here, in a sentence or two.")
-    instance = serializers.CharField(help_text="The address that was asked.")
+    instance = serializers.CharField(required=False, help_text="The address that was asked.")
     retry_helps = serializers.BooleanField(help_text="Whether the same request may succeed later.")
     request_id = serializers.CharField(required=False)
     errors = ProblemFieldSerializer(many=True, required=False)  # type: ignore[assignment]

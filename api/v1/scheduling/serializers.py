@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.serializers import InputSerializer, InstantField, OutputSerializer, ProblemSerializer
@@ -96,7 +97,8 @@ class MovedSerializer(OutputSerializer):
     ended_at = InstantField(allow_null=True)
     problem = serializers.SerializerMethodField()
 
-    def get_problem(self, moved: Any) -> ProblemSerializer | None:
+    @extend_schema_field(ProblemSerializer(allow_null=True))
+    def get_problem(self, moved: Any) -> dict[str, Any] | None:
         """The problem, as if the step had been sent alone."""
         return moved.refusal.as_problem() if moved.refusal else None
 
