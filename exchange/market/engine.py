@@ -51,7 +51,7 @@ from exchange.market.terms import (
     PoolTerms,
     TimeInForce,
 )
-from exchange.market.together import plan_together
+from exchange.market.together import plan_at, plan_together
 from exchange.market.walk import settle_on
 
 _SLOTS_KEPT: Final = 2
@@ -216,21 +216,23 @@ class BookState:
 
     # Matching one order
 
-    def _plan(self, order: OrderTerms) -> Plan:
+    def _plan(self, order: OrderTerms, only_at: PoolTerms | None = None) -> Plan:
         ask = self._search.ask(order, self._now_s)
         if not ask.starts:
             return []
         if order.placement is Placement.ANYWHERE:
             listed = self._supply.in_price_order(tuple(ask.limits), ask.whole_slots)
             plan = settle_on(self._search, ask, listed)
-        else:
+        elif only_at is None:
             plan = plan_together(self._search, ask)
+        else:
+            plan = plan_at(self._search, ask, conditions.place_of(order.placement, only_at))
         self._supply.set_aside(ask.sold_out)
         return plan
 
-    def _match(self, order: OrderTerms) -> OrderTerms:
+    def _match(self, order: OrderTerms, only_at: PoolTerms | None = None) -> OrderTerms:
         """Fill what can be filled; answers the order as that leaves it."""
-        for part in self._plan(order):
+        for part in self._plan(order, only_at):
             fill = self._fill(order, part)
             self._supply.claim(
                 Claim(fill.offer, fill.pool, fill.units, fill.start_slot, fill.end_slot)
@@ -238,8 +240,8 @@ class BookState:
             order = self._journal.note_fill(order, fill, part.offer.pool.terms)
         return order
 
-    def _match_resting(self, order: OrderTerms) -> None:
-        left = self._match(order)
+    def _match_resting(self, order: OrderTerms, only_at: PoolTerms | None = None) -> None:
+        left = self._match(order, only_at)
         if not left.remaining_units:
             self._remove(order.id)
         else:
@@ -270,12 +272,14 @@ class BookState:
             free = self._free_slots(offers, touched)
             if not free:
                 break
+            if order.earliest_slot >= self._supply.first_slot + free.bit_length():
+                continue
             ask = self._search.ask(order, self._now_s)
             ahead = free >> max(ask.starts.start - self._supply.first_slot, 0)
             if not ahead & ask.window:
                 continue
             if any(self._search.reaches(ask, offer, touched) for offer in offers):
-                self._match_resting(order)
+                self._match_resting(order, pool.terms)
 
     def _free_slots(self, offers: list[OfferStock], touched: range | None) -> int:
         """Bits of the slots in which any of the offers has a chunk left."""

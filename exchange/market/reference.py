@@ -24,8 +24,9 @@ capacity that is released, by each open offer of that pool. Resting orders are a
 of their limit for the pool's grade net of transport per unit-hour, then entry, then id; one is
 *reached* where one of those offers could at that moment give it at least one chunk by itself
 (for released capacity: at a start whose slots touch those released). A reached order is matched
-against the whole book. `ClockTicked` asks the resting on-demand orders, by their highest limit,
-then entry, then id.
+against the whole book, a `same_*` one at the place of that pool only, since nothing happened
+elsewhere. `ClockTicked` asks the resting on-demand orders, by their highest limit, then entry, then
+id, and matches each against the whole book.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class ReferenceBook:
         for order_id in self._ranked(pool):
             order = self.orders[order_id]
             if any(self._reaches(offer, order, touched) for offer in offers):
-                self._match(order)
+                self._match(order, only_at=pool)
 
     def _ranked(self, pool: PoolTerms) -> list[int]:
         ranked: list[tuple[Fraction, Entry, int]] = []
@@ -209,8 +210,8 @@ class ReferenceBook:
 
     # Matching one order
 
-    def _match(self, order: OrderTerms) -> bool:
-        plan = self._plan(order)
+    def _match(self, order: OrderTerms, only_at: PoolTerms | None = None) -> bool:
+        plan = self._plan(order, only_at)
         for candidate, units in plan:
             fill = self._fill(order, candidate, units)
             self._claim(Claim(fill.offer, fill.pool, units, fill.start_slot, fill.end_slot), units)
@@ -220,14 +221,15 @@ class ReferenceBook:
             del self.orders[order.id]
         return bool(plan)
 
-    def _plan(self, order: OrderTerms) -> Plan:
+    def _plan(self, order: OrderTerms, only_at: PoolTerms | None = None) -> Plan:
         candidates = self._candidates(order, self.offers.values())
         if order.placement is Placement.ANYWHERE:
             return self._settle_on(order, candidates)
         groups: dict[tuple[int | str, int], list[Candidate]] = {}
         for candidate in candidates:
             place = conditions.place_of(order.placement, self.pools[candidate.offer.pool])
-            groups.setdefault((place, candidate.start), []).append(candidate)
+            if only_at is None or place == conditions.place_of(order.placement, only_at):
+                groups.setdefault((place, candidate.start), []).append(candidate)
         plans = [plan for group in groups.values() if (plan := self._settle_on(order, group))]
         return min(plans, key=_judgement, default=[])
 

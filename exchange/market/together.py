@@ -40,20 +40,21 @@ def plan_together(search: Search, ask: Ask) -> Plan:
             continue
         if search.path_if_fit(ask, offer) is not None:
             seen.add(place)
-            here = search.supply.at_place((ask.order.placement, place), tuple(ask.limits))
-            better = _best_at(search, ask, here, judgement)
+            better = plan_at(search, ask, place, judgement)
             if better:
                 best, judgement = better, _judge(better)
     return best
 
 
-def _best_at(search: Search, ask: Ask, here: Listed, judgement: Judgement) -> Plan:
-    """The best that a place can do with the offers it has, if it beats the judgement so far.
+def plan_at(search: Search, ask: Ask, place: int | str, judgement: Judgement = NOTHING) -> Plan:
+    """The best that one place can do with the offers it has, if it beats the judgement so far.
 
     Candidates come by rank; each stands for its start, whose other candidates are no cheaper. Where
-    the first does not settle it, what the place's pools have free bounds what a start can fill.
+    one can not give all units by itself, what the place's pools have free bounds what a start can
+    fill.
     """
     best: Plan = []
+    here = search.supply.at_place((ask.order.placement, place), tuple(ask.limits))
     room: Sequence[int] | None = None
     most = ask.order.remaining_units
     tried: set[int] = set()
@@ -62,16 +63,15 @@ def _best_at(search: Search, ask: Ask, here: Listed, judgement: Judgement) -> Pl
             break
         if found.start in tried:
             continue
-        if tried and room is None:
-            room = _room_by_start(search, ask, here)
-            most = max(room)
         tried.add(found.start)
-        units = most if room is None else room[found.start - ask.starts.start]
-        if not units or (-units, units * found.value, found.rank) >= judgement:
-            continue
         plan = _whole(search, ask, found)
         if plan is None:
-            plan = settle_on(search, _only_at(ask, found.start), here)
+            if room is None:
+                room = _room_by_start(search, ask, here)
+                most = max(room)
+            units = room[found.start - ask.starts.start]
+            if units and (-units, units * found.value, found.rank) < judgement:
+                plan = settle_on(search, _only_at(ask, found.start), here)
         if plan and _judge(plan) < judgement:
             best, judgement = plan, _judge(plan)
     return best
