@@ -8,9 +8,16 @@ from accounts.credit_code import made_up
 from accounts.models import ApiKey, AuditRow, Organisation, User
 from core import clock
 from core.models import OutboxEvent
+from tests import factories
 from tests.api.client import Caller, operator_staff, register
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _a_city():
+    factories.region("zhengzhou")
+
 
 FIRM = {
     "name": "郑州示例智能科技有限公司",
@@ -89,7 +96,8 @@ def test_from_registration_to_verification():
         ({"owner_email": "x" * 300 + "@example.cn"}, "owner_email"),
         ({"name": ""}, "name"),
         ({"name": "x" * 201}, "name"),
-        ({"name": 7.5, "region_code": ""}, "region_code"),
+        ({"region_code": ""}, "region_code"),
+        ({"region_code": "atlantis"}, "region_code"),
         ({"verification": "verified"}, "verification"),
     ],
 )

@@ -6,6 +6,9 @@ The list of endpoints is read from the URL configuration. An address with an id 
 
 import pytest
 
+from exchange.scheduling import services as scheduling
+from exchange.scheduling.models import Lease
+from tests import factories
 from tests.api.client import Caller, register
 from tests.api.routes import routes
 
@@ -58,6 +61,79 @@ def test_an_id_that_is_not_ones_own(method, route):
     # A bad body or query may be told before the id is looked up; it tells nothing of the id.
     expected = (403, 404, 422)
     assert answer.status in expected, answer.content
+
+
+@pytest.fixture
+def anothers():
+    """A provider and a buyer with one of each thing, by the names of the addresses' parameters."""
+    provider, buyer = register("provider"), register("buyer")
+    for party in (provider, buyer):
+        factories.region(party.organisation.region_code)
+    traded = factories.trade(buyer.organisation, provider.organisation, held=False)
+    scheduling.pull_leases(now=factories.START)
+    return {
+        "organisation_id": provider.organisation.id,
+        "member_id": provider.organisation.memberships.get().id,
+        "key_id": provider.organisation.api_keys.get().id,
+        "centre_id": traded.pool.centre_id,
+        "pool_id": traded.pool_id,
+        "offer_id": traded.offer_id,
+        "order_id": traded.order_id,
+        "trade_id": traded.id,
+        "lease_id": Lease.objects.get().pk,
+    }, (provider, buyer)
+
+
+# Bodies that would be taken from the right party, so that the id is what is judged.
+BODIES = {
+    "heartbeat": {},
+    "transitions": {"event": "activate"},
+    "access": {"details": {"host": "10.0.0.1"}},
+}
+
+
+def test_what_belongs_to_another_looks_like_nothing(anothers):
+    """Real ids of one party, asked for by a third with every kind, scope and verification."""
+    ids, owners = anothers
+    values = {name: str(value) for name, value in ids.items()}
+    stranger = register("buyer", "provider", "carrier")
+    asked = 0
+    for method, route in ROUTES:
+        if not any(f":{name}>" in route.path for name in values):
+            continue
+        path = route.concrete(**values)
+        body = BODIES.get(path.rsplit("/", 1)[-1], {}) if method != "GET" else None
+        answer = stranger.caller.send(method, path, body)
+        assert answer.status in (403, 404, 422), (method, path, answer.content)
+        if answer.status == 404:
+            nothing = stranger.caller.send(method, route.concrete(), body)
+            told = {k: answer.json[k] for k in ("type", "title", "status")}
+            assert told == {k: nothing.json[k] for k in told}, "the two can be told apart"
+        assert method != "GET" or answer.status == 404 or "from" in str(answer.content), path
+        asked += 1
+    assert asked >= 25
+    reached = 0
+    for method, route in ROUTES:
+        if method == "GET" and any(f":{name}>" in route.path for name in values):
+            path = route.concrete(**values)
+            reached += any(owner.caller.get(path).status == 200 for owner in owners)
+    assert reached >= 6, "the owners themselves reach these addresses"
+
+
+def test_lists_show_a_stranger_nothing(anothers):
+    ids, _ = anothers
+    stranger = register("buyer", "provider", "carrier")
+    # The tape of trades is public; it names trades (and a lease has its trade's id), never parties.
+    secret = {str(v) for name, v in ids.items() if name not in ("trade_id", "lease_id")}
+    for method, route in ROUTES:
+        if method != "GET" or "<" in route.path or route.path.endswith("/stream"):
+            continue
+        content = stranger.caller.get(route.path).content.decode()
+        found = {value for value in secret if value in content}
+        # Offered capacity is public: pools and centres may be searched by every member.
+        if route.path == "/api/v1/capacity":
+            found -= {str(ids["pool_id"]), str(ids["centre_id"]), str(ids["organisation_id"])}
+        assert not found, (route.path, found)
 
 
 def test_another_organisation_is_not_found():

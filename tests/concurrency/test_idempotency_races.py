@@ -10,6 +10,7 @@ from accounts import services
 from accounts.credit_code import made_up
 from accounts.models import Membership, Organisation, User
 from core.models import IdempotencyRecord
+from tests import factories
 from tests.api.client import Caller, register
 
 MEMBER = {"email": "new@example.cn", "name": "New", "role": "viewer"}
@@ -95,6 +96,7 @@ def test_two_owners_cannot_remove_each_other(fresh_database):
 
 def test_one_credit_code_registered_at_once(fresh_database):
     code = made_up(7)
+    factories.region("zhengzhou")
 
     def firm(number):
         return {

@@ -32,6 +32,17 @@ from api.v1.accounts.serializers import (
 )
 from api.views import ApiView, WriteView
 from core import clock
+from core.errors import InvalidInput
+from exchange.topology.selectors import regions
+
+
+def _check_region(facts: dict[str, Any]) -> None:
+    """Organisations are registered in cities of the region tree, which accounts do not know."""
+    code = facts.get("region_code")
+    if code is not None and not regions().filter(code=code, kind="city").exists():
+        raise InvalidInput.of(
+            "region_code", "is not a city of the region tree", "See GET /api/v1/regions?kind=city."
+        )
 
 
 def _organisation(organisation: Organisation) -> Response:
@@ -69,6 +80,7 @@ class RegistrationsView(WriteView):
     def post(self, request: Request) -> Response:
         """The organisation begins as a draft; complete it, then submit it for verification."""
         facts = self.body(RegistrationInput)
+        _check_region(facts)
         registered = services.register_organisation(
             code=facts.pop("credit_code"), now=clock.now(), **facts
         )
@@ -101,6 +113,7 @@ class OrganisationView(WriteView):
     def patch(self, request: Request) -> Response:
         """Contacts at any time; the rest only while it is a draft or was refused."""
         changes = self.body(OrganisationInput)
+        _check_region(changes)
         return _organisation(
             services.update_organisation(actor=self.actor, changes=changes, now=clock.now())
         )
