@@ -41,7 +41,7 @@ BEAT_SCHEDULE = {
     "numbers committed events for the streams": _every(1, "core.tasks.relay_outbox"),
     "forgets old idempotent answers": _every(3600, "core.tasks.sweep_idempotency"),
     "seals the audit rows": _every(5, "accounts.tasks.seal_audit"),
-    "seals the ledger": _every(5, "ledger.seal"),
+    "seals the ledger": _every(5, "ledger.tasks.seal"),
     "gives up centres that fell silent": _every(1, "exchange.capacity.tasks.sweep_silent_centres"),
     "wakes books with something waiting": _every(1, "exchange.market.tasks.sweep_books"),
     "puts overdue orders before their books": _every(1, "exchange.market.tasks.expire"),

@@ -23,6 +23,9 @@ SUSPENSE = "suspense"  # money from the bank that nobody has claimed yet
 CLEARING = "clearing"  # what this region owes another, or has coming from it
 
 _DEBIT_NORMAL = frozenset({BANK})
+# Everybody's charges write to these; several rows that add up to one keep them from queueing.
+_STRIPES = 4
+_STRIPED = frozenset({COMMISSION, TAX_PAYABLE, CLEARING})
 
 
 def account(owner: UUID, code: str, region: str) -> AccountKey:
@@ -41,4 +44,5 @@ def spec(key: AccountKey) -> AccountSpec:
         key=key,
         normal_side="debit" if key.code in _DEBIT_NORMAL else "credit",
         floor=key.code == AVAILABLE,
+        stripes=_STRIPES if key.code.partition(":")[0] in _STRIPED else 1,
     )
