@@ -14,7 +14,9 @@ from django.utils.translation import get_language
 from console import words
 
 Words: TypeAlias = str | Promise
-CellKind = Literal["text", "money", "instant", "date", "number", "state", "share", "id", "code"]
+CellKind = Literal[
+    "text", "money", "instant", "minute", "date", "number", "state", "share", "id", "code"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ def money(amount_micro: int | None, href: str = "") -> Cell:
 def instant(at: datetime | None) -> Cell:
     """An instant, shown in the operator's time zone."""
     return Cell("instant", at)
+
+
+def minute(at: datetime | None) -> Cell:
+    """An instant that lies on a whole minute, such as a slot's start."""
+    return Cell("minute", at)
 
 
 def day(value: date, href: str = "") -> Cell:

@@ -52,11 +52,8 @@ def order(thing_id: UUID) -> Thing | None:
     charges = Charge.objects.filter(lease__trade__order=one)
     charged = charges.aggregate(count=Count("pk"), amount=Sum("amount_micro"))
     hold = Hold.objects.filter(id=one.id).first()
-    links: dict[str, tuple[str, int | None]] = {
-        "trade": ("#trades", len(trades)),
-        "charge": ("#trades", charged["count"]),
-        **(_money_trip(charges) if charged["count"] else {}),
-    }
+    links = _from_order(trades, charged["count"])
+    links |= _money_trip(charges) if charged["count"] else {}
     return Thing(
         kind="order",
         id=one.id,
@@ -72,6 +69,20 @@ def order(thing_id: UUID) -> Thing | None:
     )
 
 
+def _from_order(trades: list[Trade], charges: int) -> dict[str, tuple[str, int | None]]:
+    """What an order leads to: straight to its lease where there is one, else to the table."""
+    leases = [trade.id for trade in trades if getattr(trade, "lease", None) is not None]
+    trade = cells.thing_url("trade", trades[0].id) if len(trades) == 1 else "#trades"
+    lease = cells.thing_url("lease", leases[0]) if len(leases) == 1 else "#trades"
+    only = len(leases) == 1
+    return {
+        "trade": (trade, len(trades)),
+        "lease": (lease if leases else "", len(leases)),
+        "usage": (f"{lease}#usage" if only else "", None),
+        "charge": (f"{lease}#charges" if only else "#trades", charges),
+    }
+
+
 def _order_facts(one: Order) -> list[Fact]:
     facts = [
         Fact(_("Buyer"), cells.organisation(one.buyer)),
@@ -80,13 +91,13 @@ def _order_facts(one: Order) -> list[Fact]:
         Fact(_("Filled units"), cells.number(one.filled_units)),
         Fact(_("Smallest units"), cells.number(one.min_units)),
         Fact(_("Duration in hours"), cells.number(one.duration_slots)),
-        Fact(_("Earliest start"), cells.instant(slot_start_at(one.earliest_slot))),
-        Fact(_("Latest end"), cells.instant(slot_start_at(one.latest_slot))),
+        Fact(_("Earliest start"), cells.minute(slot_start_at(one.earliest_slot))),
+        Fact(_("Latest end"), cells.minute(slot_start_at(one.latest_slot))),
         Fact(_("On demand"), cells.text(_("yes") if one.on_demand else _("no"))),
         Fact(_("Placement"), cells.text(words.word("placement", one.placement))),
         Fact(_("Time in force"), cells.text(words.word("time_in_force", one.time_in_force))),
         Fact(_("Placed"), cells.instant(one.placed_at)),
-        Fact(_("Closed"), cells.instant(one.closed_at)),
+        Fact(_("Closed at"), cells.instant(one.closed_at)),
         Fact(_("Held when placed"), cells.money(one.held_micro)),
         Fact(_("Cost of its trades"), cells.money(one.spent_micro)),
     ]
@@ -156,8 +167,8 @@ def _trade_row(trade: Trade) -> list[Cell]:
         cells.code(trade.grade.code),
         cells.organisation(trade.seller),
         cells.region(trade.seller_region),
-        cells.instant(trade.starts_at),
-        cells.instant(trade.ends_at),
+        cells.minute(trade.starts_at),
+        cells.minute(trade.ends_at),
         cells.number(trade.units),
         cells.money(int(trade.price_per_unit_hour * 1_000_000)),
         cells.money(trade.compute_micro + trade.transport_micro),
@@ -364,8 +375,8 @@ def _offer_table(offers: list[Offer]) -> Table:
         rows=[
             [
                 cells.thing("offer", one.id),
-                cells.instant(slot_start_at(one.start_slot)),
-                cells.instant(slot_start_at(one.end_slot)),
+                cells.minute(slot_start_at(one.start_slot)),
+                cells.minute(slot_start_at(one.end_slot)),
                 cells.number(one.units),
                 cells.money(int(min(one.prices) * 1_000_000)),
                 cells.state("offer", one.state),

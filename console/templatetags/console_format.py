@@ -101,6 +101,19 @@ def instant(at: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def minute(at: datetime | None) -> SafeString | str:
+    """An instant to the minute, in the page's time zone; in UTC on hover."""
+    if at is None:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.astimezone(UTC).isoformat(),
+        at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        instant_plain(at),
+    )
+
+
+@register.filter
 def instant_plain(at: datetime) -> str:
     """An instant to the minute, as text."""
     return localtime(at).strftime("%Y-%m-%d %H:%M")
@@ -148,6 +161,7 @@ def short_id(value: object) -> str:
 _LOOKS: Final[dict[str, Callable[[cells.Cell], SafeString | str]]] = {
     "money": lambda one: yuan(one.value),
     "instant": lambda one: instant(one.value),
+    "minute": lambda one: minute(one.value),
     "date": lambda one: day(one.value),
     "number": lambda one: number(one.value),
     "share": lambda one: share(one.value),
