@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncHour
 from django.urls import reverse
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext_lazy
 
 from accounts.models import Organisation
 from billing.metering.models import UnratedRecord
@@ -260,80 +260,60 @@ def open_period() -> OpenPeriod:
     return OpenPeriod(period, sums["count"], int(sums["amount"] or 0))
 
 
+_WAITS: Final = {
+    "failed": ngettext_lazy("batch failed: see why", "batches failed: see why", "count"),
+    "submitted": ngettext_lazy("batch waits for approval", "batches wait for approval", "count"),
+    "draft": ngettext_lazy("draft waits to be submitted", "drafts wait to be submitted", "count"),
+    "closing": ngettext_lazy(
+        "period is cut off and has no batch", "periods are cut off and have no batch", "count"
+    ),
+    "uncharged": ngettext_lazy(
+        "usage record could not be charged", "usage records could not be charged", "count"
+    ),
+    "organisations": ngettext_lazy(
+        "organisation waits for verification", "organisations wait for verification", "count"
+    ),
+    "centres": ngettext_lazy("centre does not answer", "centres do not answer", "count"),
+    "leases": ngettext_lazy("lease is suspended", "leases are suspended", "count"),
+}
+
+
+def _waits(what: str, count: int, href: str = "", *, is_bad: bool = False) -> Waiting:
+    return Waiting(count, str(_WAITS[what] % {"count": count}), href, is_bad)
+
+
 def waiting(*, suspended_leases: int) -> list[Waiting]:
     """What waits for a person, what presses most first; only what there is."""
+    settlement = reverse("console:periods")
     batches = dict(
         SettlementBatch.objects.filter(state__in=["draft", "submitted", "failed"])
         .values_list("state")
         .annotate(Count("pk"))
         .order_by("state")
     )
-    failed, submitted = batches.get("failed", 0), batches.get("submitted", 0)
-    drafts = batches.get("draft", 0)
     closing = (
         SettlementPeriod.objects.filter(state="closing")
         .exclude(batches__state__in=["draft", "submitted", "approved", "executing", "settled"])
         .count()
     )
-    organisations = Organisation.objects.filter(verification="submitted").count()
     uncharged = UnratedRecord.objects.filter(refused_at__isnull=False).count()
-    silent = Centre.objects.filter(is_reachable=False).order_by("id")
-    named = [(one.name, cells.thing_url("centre", one.id)) for one in silent[:NAMED]]
-    settlement = reverse("console:periods")
+    organisations = Organisation.objects.filter(verification="submitted").count()
     found = [
-        Waiting(
-            failed,
-            ngettext("batch failed: see why", "batches failed: see why", failed),
-            settlement,
-            is_bad=True,
-        ),
-        Waiting(
-            submitted,
-            ngettext("batch waits for approval", "batches wait for approval", submitted),
-            settlement,
-        ),
-        Waiting(
-            drafts,
-            ngettext("draft waits to be submitted", "drafts wait to be submitted", drafts),
-            settlement,
-        ),
-        Waiting(
-            closing,
-            ngettext(
-                "period is cut off and has no batch",
-                "periods are cut off and have no batch",
-                closing,
-            ),
-            settlement,
-        ),
-        Waiting(
-            uncharged,
-            ngettext(
-                "usage record could not be charged",
-                "usage records could not be charged",
-                uncharged,
-            ),
-            is_bad=True,
-        ),
-        Waiting(
-            organisations,
-            ngettext(
-                "organisation waits for verification",
-                "organisations wait for verification",
-                organisations,
-            ),
-            reverse("console:organisations"),
-        ),
-        Waiting(
-            silent.count() if len(named) == NAMED else len(named),
-            ngettext("centre does not answer", "centres do not answer", len(named)),
-            is_bad=True,
-            links=named,
-        ),
-        Waiting(
-            suspended_leases,
-            ngettext("lease is suspended", "leases are suspended", suspended_leases),
-            is_bad=True,
-        ),
+        _waits("failed", batches.get("failed", 0), settlement, is_bad=True),
+        _waits("submitted", batches.get("submitted", 0), settlement),
+        _waits("draft", batches.get("draft", 0), settlement),
+        _waits("closing", closing, settlement),
+        _waits("uncharged", uncharged, is_bad=True),
+        _waits("organisations", organisations, reverse("console:organisations")),
+        _silent_centres(),
+        _waits("leases", suspended_leases, is_bad=True),
     ]
     return [one for one in found if one.count]
+
+
+def _silent_centres() -> Waiting:
+    """Centres that do not answer; the first few by name. Two queries."""
+    silent = Centre.objects.filter(is_reachable=False).order_by("id")
+    one = _waits("centres", silent.count(), is_bad=True)
+    named = [(each.name, cells.thing_url("centre", each.id)) for each in silent[:NAMED]]
+    return replace(one, links=named)

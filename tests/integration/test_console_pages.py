@@ -16,7 +16,7 @@ from django.urls import reverse
 from accounts.models import AuditRow, Organisation
 from console.access import CONTENT_SECURITY_POLICY
 from console.views.session import MAX_FAILURES
-from tests.integration import console_scene
+from tests.integration import console_scene, console_scene_money
 from tests.integration.console_scene import PASSWORD, Scene
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -35,7 +35,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def scene() -> Scene:
     made = console_scene.build(now=NOW)
-    console_scene.draft(made, NOW)
+    console_scene_money.draft(made, NOW)
     return made
 
 
@@ -152,7 +152,7 @@ def _counted_with(**size: int) -> dict[str, int]:
     """The queries of each page on a scene of this size, which is gone afterwards."""
     with transaction.atomic():
         made = console_scene.build(now=NOW, **size)
-        console_scene.draft(made, NOW)
+        console_scene_money.draft(made, NOW)
         counts = _counted(made)
         transaction.set_rollback(True)
     return counts
