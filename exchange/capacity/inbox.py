@@ -42,8 +42,8 @@ def append(*, book_id: int, events: Sequence[InboxEvent], now: datetime) -> list
 def pool_terms(pool: Pool) -> dict[str, Any]:
     """What a matcher looks at of a pool, its centre loaded: the payload of ``POOL_CHANGED``.
 
-    ``units`` is what may be sold at once, 0 while the pool is paused, withdrawn, out of
-    reach or not healthy enough to take anything new. Shares are in basis points, PUE in thousandths.
+    ``units`` is what may be sold at once, 0 while the pool is paused, withdrawn, out of reach
+    or not healthy enough to take anything new. Shares are in basis points, PUE in thousandths.
     """
     sellable = (
         pool.centre.is_reachable

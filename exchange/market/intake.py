@@ -16,6 +16,7 @@ from exchange.capacity.models import Grade, Pool, PoolState
 from exchange.market.errors import OfferRefused, OrderRefused
 from exchange.market.models import Offer, OfferState, Order
 from exchange.market.requests import OfferRequest, OrderRequest
+from exchange.topology import selectors as topology
 from exchange.topology.models import Region
 
 HORIZON_SLOTS = 60 * 24
@@ -104,8 +105,10 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
         placement=request.placement,
         rtt_region_id=request.rtt_region,
         max_rtt_us=None if request.max_rtt_ms is None else int(request.max_rtt_ms * 1000),
-        regions_allowed=None if request.regions_allowed is None else list(request.regions_allowed),
-        regions_excluded=list(request.regions_excluded),
+        regions_allowed=(
+            None if request.regions_allowed is None else _with_children(request.regions_allowed)
+        ),
+        regions_excluded=_with_children(request.regions_excluded),
         min_green_share=request.min_green_share,
         max_pue=request.max_pue,
         min_reliability=request.min_reliability,
@@ -244,6 +247,11 @@ def _check_regions(request: OrderRequest, rules: Rules) -> None:
             f"unknown region {', '.join(unknown)}",
             "GET /api/v1/regions lists them",
         )
+
+
+def _with_children(codes: Iterable[str]) -> list[str]:
+    """The regions and all that lies below them: a province stands for its cities."""
+    return sorted({below for code in set(codes) for below in topology.subtree(code)})
 
 
 def _window(request: OrderRequest, rules: Rules, now: datetime) -> tuple[int, int]:

@@ -61,7 +61,11 @@ class OrderInput(InputSerializer):
         max_digits=8, decimal_places=3, allow_null=True, default=None
     )
     regions_allowed = serializers.ListField(
-        child=serializers.CharField(max_length=32), allow_null=True, default=None, max_length=100
+        child=serializers.CharField(max_length=32),
+        allow_null=True,
+        default=None,
+        max_length=100,
+        help_text="Where the centre may stand; a province stands for its cities.",
     )
     regions_excluded = serializers.ListField(
         child=serializers.CharField(max_length=32), default=list, max_length=100
