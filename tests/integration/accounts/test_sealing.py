@@ -83,16 +83,20 @@ def test_rows_are_sealed_in_batches_and_verify(fresh_database):
         ),
         ("UPDATE accounts_auditrow SET after = '{\"n\": 2}' WHERE subject_id = '1'", "was changed"),
         (
-            "UPDATE accounts_auditrow SET recorded_at = recorded_at + interval '1 microsecond'"
-            " WHERE subject_id = '1'",
+            (
+                "UPDATE accounts_auditrow SET recorded_at = recorded_at + interval '1 microsecond'"
+                " WHERE subject_id = '1'"
+            ),
             "was changed",
         ),
         ("DELETE FROM accounts_auditrow WHERE subject_id = '1'", "rows, 2 found"),
         (
-            "INSERT INTO accounts_auditrow (recorded_at, actor_kind, actor_label, action,"
-            " subject_kind, subject_id, request_id, xid) SELECT recorded_at, actor_kind,"
-            " actor_label, 'test.forged', subject_kind, subject_id, '', xid"
-            " FROM accounts_auditrow WHERE subject_id = '1'",
+            (
+                "INSERT INTO accounts_auditrow (recorded_at, actor_kind, actor_label, action,"
+                " subject_kind, subject_id, request_id, xid) SELECT recorded_at, actor_kind,"
+                " actor_label, 'test.forged', subject_kind, subject_id, '', xid"
+                " FROM accounts_auditrow WHERE subject_id = '1'"
+            ),
             "rows, 4 found",
         ),
         (
