@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -130,6 +131,7 @@ class CursorPages(BasePagination):
         ]
 
 
+@cache
 def paged(serializer: type[BaseSerializer]) -> Any:
     """The schema of a page of ``serializer``, for ``extend_schema`` of a plain view."""
     name = serializer.__name__.removesuffix("Serializer")

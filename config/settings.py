@@ -280,6 +280,13 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
+        "OrderStateEnum": "exchange.market.models.OrderState",
+        "OfferStateEnum": "exchange.market.models.OfferState",
+        "PoolStateEnum": "exchange.capacity.models.PoolState",
+        "LeaseStateEnum": "exchange.scheduling.models.LeaseState",
+        "PeriodStateEnum": "billing.periods.models.PeriodState",
+        "BatchStateEnum": "billing.settlement.models.BatchState",
+        "PayoutStateEnum": "billing.settlement.models.PayoutState",
         "PublicKindsEnum": "api.v1.accounts.serializers.PUBLIC_KIND_CHOICES",
         "OrganisationKindsEnum": "api.v1.accounts.serializers.KIND_CHOICES",
     },

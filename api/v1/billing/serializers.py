@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.paging import DEFAULT_LIMIT, MAX_LIMIT
@@ -122,7 +123,7 @@ class ChargeSerializer(OutputSerializer):
     compute = AmountField(source="compute_micro")
     transport = AmountField(source="transport_micro")
     amount = AmountField(source="amount_micro")
-    currency = serializers.ReadOnlyField(default=CNY)
+    currency = serializers.CharField(default=CNY, read_only=True)
     charged_at = InstantField()
     lines = ChargeLineSerializer(many=True)
 
@@ -199,7 +200,7 @@ class TopUpSerializer(OutputSerializer):
     organisation_id = serializers.UUIDField()
     region = serializers.CharField(source="region_id")
     amount = AmountField(source="amount_micro")
-    currency = serializers.ReadOnlyField(default=CNY)
+    currency = serializers.CharField(default=CNY, read_only=True)
     bank_reference = serializers.CharField()
     received_at = InstantField()
 
@@ -232,7 +233,7 @@ class BatchSerializer(OutputSerializer):
     kept = AmountField(
         source="kept_micro", help_text="Commission, tax, and what is carried in parts of a fen."
     )
-    currency = serializers.ReadOnlyField(default=CNY)
+    currency = serializers.CharField(default=CNY, read_only=True)
     created_at = InstantField()
     created_by = serializers.CharField(source="created_by.email", default=None, allow_null=True)
     submitted_at = InstantField(allow_null=True)
@@ -270,6 +271,7 @@ class RegionPaymentSerializer(OutputSerializer):
     amount = AmountField(source="amount_micro")
     discharges = serializers.SerializerMethodField()
 
+    @extend_schema_field(PortionSerializer(many=True))
     def get_discharges(self, payment: Any) -> list[PortionSerializer]:
         """The portions of what the payer owes."""
         portions = self.context["discharged"].get(
@@ -300,7 +302,7 @@ class PayoutSerializer(OutputSerializer):
     owed = AmountField(source="owed_micro", help_text="With what the period before carried.")
     amount = serializers.SerializerMethodField()
     carried = AmountField(source="carried_micro", help_text="Parts of a fen, to the next period.")
-    currency = serializers.ReadOnlyField(default=CNY)
+    currency = serializers.CharField(default=CNY, read_only=True)
     end_to_end_id = serializers.CharField()
     state = serializers.ChoiceField(PayoutState.choices)
 
