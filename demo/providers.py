@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ _BATCH: Final = 1000
 # Every so many-th lease gets access details, so that buyers have something to read.
 _ACCESS_EVERY: Final = 20
 _OVERLAP: Final = timedelta(minutes=5)
+
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass
@@ -51,8 +54,8 @@ class Lease:
             # What was not there in between is not use.
             self.reported_until = datetime.fromisoformat(row["updated_at"])
         self.state = row["state"]
-        self.activated_at = _instant(row.get("activated_at"))
-        self.ended_at = _instant(row.get("ended_at"))
+        self.activated_at = _instant(row["activated_at"])
+        self.ended_at = _instant(row["ended_at"])
 
     def due_move(self, now: datetime) -> str | None:
         """The event that its time asks for now."""
@@ -64,7 +67,7 @@ class Lease:
             return "complete"
         return None
 
-    def use_until(self, until: datetime) -> tuple[datetime, datetime] | None:
+    def use_until(self, until: datetime) -> Span | None:
         """The span of delivery up to `until` that is not reported yet."""
         if self.activated_at is None:
             return None
@@ -177,13 +180,15 @@ class Agent:
             moves = [{"lease_id": lease.id, "event": event} for lease, event in batch]
             answer = await self._api.post("/leases/transitions", {"moves": moves}, key=self._key)
             for (lease, event), moved in zip(batch, answer["results"], strict=True):
-                if moved.get("problem"):
-                    self._tally.refusals.append(f"{event}: {moved['problem'].get('detail')}")
+                if moved["problem"]:
+                    if event == "complete":  # the platform's sweep was faster
+                        continue
+                    self._tally.refusals.append(f"{event}: {moved['problem']['detail']}")
                 else:
                     self._tally.moves[event] += 1
                     lease.state = moved["state"]
                     if event == "activate":
-                        lease.activated_at = _instant(moved.get("activated_at"))
+                        lease.activated_at = _instant(moved["activated_at"])
                         await self._put_access(lease)
 
     async def _put_access(self, lease: Lease) -> None:
@@ -200,16 +205,35 @@ class Agent:
                 self._tally.heartbeats += 1
 
     async def _report(self, until: datetime, *, every_lease: bool) -> None:
-        records = []
+        due: list[tuple[Lease, Span]] = []
         for lease in self._leases.values():
             if every_lease or lease.ends_at <= until or lease.state == "suspended":
                 span = lease.use_until(self._delivered_until(lease, until))
                 if span is not None:
-                    records.append(_record(lease, *span))
-                    lease.reported_until = span[1]
-        for batch in _batches(records):
-            await self._api.post("/usage-records", {"records": batch}, key=self._key)
-            self._tally.usage_records += len(batch)
+                    due.append((lease, span))
+        for batch in _batches(due):
+            records = [_record(lease, span) for lease, span in batch]
+            try:
+                await self._api.post("/usage-records", {"records": records}, key=self._key)
+            except Refused as refused:
+                if refused.status != 422:
+                    raise
+                records = await self._without_outages(batch)
+                await self._api.post("/usage-records", {"records": records}, key=self._key)
+            self._tally.usage_records += len(records)
+            for lease, span in batch:
+                lease.reported_until = span[1]
+
+    async def _without_outages(self, batch: list[tuple[Lease, Span]]) -> list[dict[str, Any]]:
+        """The records of a refused batch, less what the history of each lease says was not there.
+
+        A lease may have been suspended and resumed between two looks.
+        """
+        records = []
+        for lease, span in batch:
+            told = await self._api.get(f"/leases/{lease.id}", key=self._key)
+            records.append(_record(lease, span, out=_suspensions(told["events"])))
+        return records
 
     def _delivered_until(self, lease: Lease, until: datetime) -> datetime:
         """Up to when the lease was delivered: not beyond the beginning of its centre's outage."""
@@ -233,14 +257,34 @@ def _lease(row: Mapping[str, Any]) -> Lease:
     )
 
 
-def _record(lease: Lease, start: datetime, end: datetime) -> dict[str, Any]:
+def _record(lease: Lease, span: Span, out: Iterable[Span] = ()) -> dict[str, Any]:
+    start, end = span
+    missing = sum(
+        (max(timedelta(0), min(end, back) - max(start, gone)) for gone, back in out), timedelta(0)
+    )
     return {
         "lease_id": lease.id,
         "source_record_id": text(start),
         "period_start_at": text(start),
         "period_end_at": text(end),
-        "active_unit_seconds": floor((end - start).total_seconds()) * lease.units,
+        "active_unit_seconds": floor((end - start - missing).total_seconds()) * lease.units,
     }
+
+
+def _suspensions(events: Iterable[Mapping[str, Any]]) -> list[Span]:
+    """The spans in which a lease was suspended; the last one may last."""
+    spans: list[Span] = []
+    gone: datetime | None = None
+    for event in events:
+        at = datetime.fromisoformat(event["occurred_at"])
+        if event["state_after"] == "suspended":
+            gone = at
+        elif gone is not None:
+            spans.append((gone, at))
+            gone = None
+    if gone is not None:
+        spans.append((gone, datetime.max.replace(tzinfo=UTC)))
+    return spans
 
 
 def _batches(items: list[Any]) -> Iterable[list[Any]]:

@@ -15,7 +15,7 @@ from demo.demand import HOURS
 from demo.orders import Placed
 from demo.registration import text
 from demo.scenario import Scenario
-from demo.summary import Asked, Supply, Traded
+from demo.summary import Asked, FirstTrade, Supply, Traded, latencies_ms
 
 _HOUR = timedelta(hours=1)
 
@@ -51,10 +51,12 @@ async def read_market(
         "/market/statistics", key=key, from_at=text(clock.at(0)), to_at=text(clock.at(HOURS))
     )
     return Outcome(
-        asked=[Asked(o["units"], o["filled_units"], o["duration_hours"]) for o in orders],
+        asked=[
+            Asked(o["book"], o["units"], o["filled_units"], o["duration_hours"]) for o in orders
+        ],
         states=Counter(order["state"] for order in orders),
         trades=[_traded(row, placed) for row in trades],
-        latencies_ms=_latencies(trades, placed, clock),
+        latencies_ms=latencies_ms(_first_trades(trades, placed, clock)),
         supplies=_supplies(statistics["utilisation"], scenario),
     )
 
@@ -70,22 +72,20 @@ def _traded(row: Mapping[str, Any], placed: Placed) -> Traded:
     )
 
 
-def _latencies(trades: Iterable[Mapping[str, Any]], placed: Placed, clock: DayClock) -> list[float]:
-    """From each order to its first trade, for the trades that did not wait for their hour.
-
-    Both instants are the exchange's: when the order's transaction began, and when the trade's row
-    was written. What rests until another order leaves, or capacity comes back, waits for the
-    market and not for the machine: only trades of the batch that took the order in are counted,
-    which are those written within the compressed hour.
-    """
+def _first_trades(
+    trades: Iterable[Mapping[str, Any]], placed: Placed, clock: DayClock
+) -> list[FirstTrade]:
     first: dict[str, datetime] = {}
     for row in trades:
         at = _at(row["traded_at"])
         first[row["order_id"]] = min(at, first.get(row["order_id"], at))
     return [
-        clock.wall_ms(at - placed.placed_at[order_id])
+        FirstTrade(
+            book=placed.planned[order_id].resource_class,
+            placed_ms=clock.wall_ms(placed.placed_at[order_id] - clock.midnight),
+            traded_ms=clock.wall_ms(at - clock.midnight),
+        )
         for order_id, at in first.items()
-        if order_id in placed.placed_at
     ]
 
 

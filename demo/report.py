@@ -20,6 +20,7 @@ from demo.summary import (
     percentile,
     price_to_limit,
     unit_hours_filled,
+    unit_hours_filled_by_book,
     utilisation,
 )
 
@@ -68,6 +69,7 @@ class Report:
             "seconds_total": round(self.seconds_total, 1),
             "utilisation_by_class": utilisation(found.supplies, by="resource_class"),
             "unit_hours_filled": round(unit_hours_filled(found.asked), 4),
+            "unit_hours_filled_by_book": unit_hours_filled_by_book(found.asked),
             "mean_price_to_limit": round(price_to_limit(found.trades), 4),
             "mean_price_by_grade": {
                 grade: f"{price:.6f}" for grade, price in mean_price(found.trades).items()

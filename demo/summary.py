@@ -81,6 +81,7 @@ def price_to_limit(trades: Iterable[Traded]) -> float:
 class Asked:
     """An order's outcome: what it asked for and what it got."""
 
+    book: str
     units: int
     filled_units: int
     duration_slots: int
@@ -98,3 +99,49 @@ def unit_hours_filled(orders: Sequence[Asked]) -> float:
     asked = sum(order.units * order.duration_slots for order in orders)
     filled = sum(order.filled_units * order.duration_slots for order in orders)
     return filled / asked if asked else 0.0
+
+
+def unit_hours_filled_by_book(orders: Sequence[Asked]) -> dict[str, float]:
+    """The same for each book."""
+    books = sorted({order.book for order in orders})
+    return {
+        book: round(unit_hours_filled([order for order in orders if order.book == book]), 4)
+        for book in books
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTrade:
+    """When an order was placed and when its first trade was written, in ms of wall time."""
+
+    book: str
+    placed_ms: float
+    traded_ms: float
+
+
+# Orders placed closer together than this may enter their book in either sequence.
+_SIDE_BY_SIDE_MS = 250.0
+
+
+def latencies_ms(trades: Iterable[FirstTrade]) -> list[float]:
+    """From order to trade, of the orders that were filled when their book took them in.
+
+    Others rest first, and wait for the market and not for the machine. A book takes orders in as
+    they come; so where a later order was traded before this one, this one had rested.
+    """
+    found: list[float] = []
+    books: dict[str, list[FirstTrade]] = defaultdict(list)
+    for trade in trades:
+        books[trade.book].append(trade)
+    for in_book in books.values():
+        latest_first = sorted(in_book, key=lambda trade: -trade.placed_ms)
+        soonest_of_later = float("inf")
+        later = iter(latest_first)
+        following = next(later, None)
+        for trade in latest_first:
+            while following and following.placed_ms > trade.placed_ms + _SIDE_BY_SIDE_MS:
+                soonest_of_later = min(soonest_of_later, following.traded_ms)
+                following = next(later, None)
+            if trade.traded_ms <= soonest_of_later:
+                found.append(trade.traded_ms - trade.placed_ms)
+    return found

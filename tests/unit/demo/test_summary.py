@@ -8,13 +8,16 @@ import pytest
 
 from demo.summary import (
     Asked,
+    FirstTrade,
     Supply,
     Traded,
     fill_rate,
+    latencies_ms,
     mean_price,
     percentile,
     price_to_limit,
     unit_hours_filled,
+    unit_hours_filled_by_book,
     utilisation,
 )
 
@@ -51,7 +54,20 @@ def test_prices_are_weighted_by_unit_hours() -> None:
 
 
 def test_a_partly_filled_order_counts_in_part() -> None:
-    orders = [Asked(10, 10, 1), Asked(10, 5, 10), Asked(10, 0, 1)]
+    orders = [Asked("a", 10, 10, 1), Asked("b", 10, 5, 10), Asked("b", 10, 0, 1)]
     assert fill_rate(orders) == pytest.approx(0.5)
     assert unit_hours_filled(orders) == pytest.approx(60 / 120)
+    assert unit_hours_filled_by_book(orders) == {"a": 1.0, "b": round(50 / 110, 4)}
     assert fill_rate([]) == unit_hours_filled([]) == 0.0
+
+
+def test_latency_leaves_out_orders_that_rested() -> None:
+    trades = [
+        FirstTrade("a", 0.0, 9000.0),  # rested: later ones of its book were traded before it
+        FirstTrade("a", 1000.0, 1040.0),
+        FirstTrade("a", 2000.0, 2100.0),
+        FirstTrade("b", 0.0, 60.0),  # another book
+        FirstTrade("a", 2100.0, 2090.0 + 20.0),  # beside the third: either may be first
+    ]
+    assert sorted(latencies_ms(trades)) == [10.0, 40.0, 60.0, 100.0]
+    assert latencies_ms([]) == []
