@@ -184,11 +184,10 @@ def approve(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
         )
         return redirect("console:batch", batch_id)
     batch = get_object_or_404(selectors.visible_to(request.actor), id=batch_id)
-    return render(
-        request,
-        "console/approve.html",
-        {"section": "settlement", "batch": batch, **_may(request.actor, batch)},
-    )
+    may = _may(request.actor, batch)
+    if not (may["may_approve"] or may["own_submission"]):
+        return redirect("console:batch", batch_id)
+    return render(request, "console/approve.html", {"section": "settlement", "batch": batch, **may})
 
 
 @operator_page
@@ -204,6 +203,8 @@ def reject(request: OperatorRequest, batch_id: UUID) -> HttpResponse:
             ),
             _("Rejected. The clerk can draw it up again."),
         )
+        return redirect("console:batch", batch_id)
+    if not _may(request.actor, batch)["may_reject"]:
         return redirect("console:batch", batch_id)
     return render(request, "console/reject.html", {"section": "settlement", "batch": batch})
 

@@ -13,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AuditRow, Organisation
+from accounts.models import AuditRow, OperatorRole, Organisation
+from billing.settlement.models import SettlementBatch
 from console.access import CONTENT_SECURITY_POLICY
 from console.views.session import MAX_FAILURES
 from tests.integration import console_scene, console_scene_money
@@ -54,8 +55,6 @@ def pages(scene: Scene) -> dict[str, str]:
         "today": reverse("console:today"),
         "periods": reverse("console:periods"),
         "batch": reverse("console:batch", args=[batch.id]),
-        "approve": reverse("console:approve", args=[batch.id]),
-        "reject": reverse("console:reject", args=[batch.id]),
         "payout": reverse("console:payout", args=[batch.payouts.first().id]),
         "organisations": reverse("console:organisations"),
         "all organisations": reverse("console:organisations") + "?verification=all",
@@ -349,6 +348,39 @@ def test_what_a_service_refuses_is_said_in_words(scene: Scene) -> None:
     url = reverse("console:payout-file", args=[scene.batch.id])
     answer = as_(scene, "clerk").get(url, follow=True)
     assert "The batch is not approved." in answer.content.decode()
+
+
+def test_a_batch_is_submitted_refused_to_its_submitter_and_rejected(scene: Scene) -> None:
+    """The confirmation carries the hash; another hash, or the same person, is refused."""
+    clerk, approver = as_(scene, "clerk"), as_(scene, "approver")
+    OperatorRole.objects.create(
+        user=scene.people["clerk"], role="settlement_approver", created_at=NOW
+    )
+    page = reverse("console:batch", args=[scene.batch.id])
+    confirm = reverse("console:approve", args=[scene.batch.id])
+    assert approver.get(confirm).url == page  # a draft is not approved
+    batch = clerk.post(reverse("console:draft", args=[scene.period.id])).url
+    drawn = SettlementBatch.objects.get(state="draft")
+    assert batch == reverse("console:batch", args=[drawn.id])
+    assert SettlementBatch.objects.get(pk=scene.batch.pk).state == "rejected"
+    clerk.post(reverse("console:submit", args=[drawn.id]))
+    confirm = reverse("console:approve", args=[drawn.id])
+    assert as_(scene, "auditor").get(confirm).url == batch
+    assert drawn.content_hash in clerk.get(confirm).content.decode()
+    refused = clerk.post(confirm, {"content_hash": drawn.content_hash}, follow=True)
+    assert "Another person must do this." in refused.content.decode()
+    other = approver.post(confirm, {"content_hash": "0" * 64}, follow=True)
+    assert "The content is not what the hash says." in other.content.decode()
+    drawn.refresh_from_db()
+    assert (drawn.state, drawn.approved_by) == ("submitted", None)
+    reject = reverse("console:reject", args=[drawn.id])
+    assert approver.get(reject).status_code == 200
+    silent = approver.post(reject, {"reason": ""}, follow=True)
+    assert "A value breaks a rule." in silent.content.decode()
+    approver.post(reject, {"reason": "the payout of 云川 is disputed"})
+    drawn.refresh_from_db()
+    assert (drawn.state, drawn.state_reason) == ("rejected", "the payout of 云川 is disputed")
+    assert "is disputed" in clerk.get(batch).content.decode()
 
 
 def test_the_audit_page_pages_and_filters(scene: Scene) -> None:
