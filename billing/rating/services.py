@@ -54,6 +54,8 @@ def rate_pending(*, now: datetime, limit: int = 2_000) -> int:
     (its hold has lapsed), the records stay behind with the ledger's word for why, and nobody is
     charged. May run beside itself: each takes records that no other has.
     """
+    if not UnratedRecord.objects.filter(refused_at=None).exists():
+        return 0
     with transaction.atomic():
         period = ensure_open_period(now=now)
         records = take_unrated(limit)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from accounts import audit
 from accounts.actors import Actor, system
@@ -17,6 +18,7 @@ from billing.periods.errors import PeriodNotFound
 from billing.periods.locks import lock_open_period, lock_period
 from billing.periods.models import PeriodState, SettlementPeriod
 from billing.periods.services import ensure_open_period
+from billing.rating.models import Charge
 from billing.rating.posting import accounts_of
 from billing.rating.services import rate_pending, release_overdue_holds
 from billing.settlement.books import check_books
@@ -63,7 +65,8 @@ def cut_off(*, actor: Actor, now: datetime) -> SettlementPeriod:
     actor.require_operator("settlement_clerk")
     with transaction.atomic():
         # Alone with the period from here on: other raters wait, and go on in the next one.
-        lock_open_period()
+        if lock_open_period() is None:
+            ensure_open_period(now=now)
         while rate_pending(now=now):
             pass
         return periods.cut_off(actor=actor, now=now)
@@ -241,8 +244,11 @@ def _check_turn(period: SettlementPeriod) -> None:
             + ("cut it off first." if period.state == PeriodState.OPEN else "it is settled."),
             state=period.state,
         )
+    # A day without charges owes nobody and carries nothing on: it holds nothing up.
     earlier = (
-        SettlementPeriod.objects.filter(date__lt=period.date)
+        SettlementPeriod.objects.filter(
+            Exists(Charge.objects.filter(period=OuterRef("pk"))), date__lt=period.date
+        )
         .exclude(state=PeriodState.CLOSED)
         .order_by("date")
         .first()

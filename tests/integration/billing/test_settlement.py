@@ -202,11 +202,20 @@ def test_the_sweep_cuts_off_at_the_operators_midnight_and_not_before():
 
 
 def test_periods_are_settled_in_their_order(office):
+    delivered()
     first, second = office.cut_off(), office.cut_off(now=END + NEXT_DAY)
     with pytest.raises(EarlierPeriodUnsettled):
         office.draft(second)
     with pytest.raises(PeriodNotClosing):
         office.draft(SettlementPeriod.objects.get(state="open"))
+    assert office.draft(first).charged_micro == 80_000_000
+
+
+def test_an_earlier_day_without_charges_holds_nothing_up(office):
+    first = office.cut_off()
+    delivered()
+    second = office.cut_off(now=END + NEXT_DAY)
+    assert office.draft(second).charged_micro == 80_000_000
     assert office.draft(first).charged_micro == 0
 
 
