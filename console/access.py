@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from accounts.actors import Actor, for_user
+from accounts.models import User
 
 # No script runs in the console at all, and nothing is loaded from anywhere else.
 CONTENT_SECURITY_POLICY = (
@@ -48,7 +49,7 @@ def operator_page(view: Callable[..., HttpResponseBase]) -> View:
     def page(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return guarded(redirect_to_login(request.get_full_path()))
-        request.actor = for_user(request.user)
+        request.actor = operator_actor(request.user)
         if not request.actor.operator_roles:
             return guarded(refusal(request))
         with timezone.override(ZoneInfo(settings.OPERATOR_TIME_ZONE)):
@@ -58,6 +59,15 @@ def operator_page(view: Callable[..., HttpResponseBase]) -> View:
                 return guarded(render(request, "console/missing.html", status=404))
 
     return page
+
+
+def operator_actor(user: User) -> Actor:
+    """Who acts when ``user`` uses the console: as a member of the operator, where they are one."""
+    actor = for_user(user)
+    if actor.operator_roles:
+        return actor
+    operator = user.memberships.filter(organisation__kinds__contains=["operator"]).first()
+    return for_user(user, operator.organisation_id) if operator else actor
 
 
 def refusal(request: HttpRequest) -> HttpResponse:

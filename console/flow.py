@@ -70,12 +70,12 @@ class Chart:
 
 
 def tones(flows: Iterable[Flow]) -> dict[str, int]:
-    """A colour for each party, the same on every chart: the largest get one of their own."""
-    turnover: dict[str, int] = defaultdict(int)
+    """A colour for each party, the same on every chart: the largest debtors get their own."""
+    owes: dict[str, int] = defaultdict(int)
     for flow in flows:
-        turnover[flow.debtor] += flow.amount
-        turnover[flow.creditor] += flow.amount
-    ranked = sorted(turnover, key=lambda party: (-turnover[party], party))
+        owes[flow.debtor] += flow.amount
+        owes[flow.creditor] += 0
+    ranked = sorted(owes, key=lambda party: (-owes[party], party))
     return {party: min(rank, TONES) for rank, party in enumerate(ranked)}
 
 

@@ -14,8 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 
-from accounts.actors import for_user
-from console.access import guarded
+from console.access import guarded, operator_actor
 
 MAX_FAILURES = 10
 FAILURES_COUNT_FOR_S = 15 * 60
@@ -47,7 +46,7 @@ class OperatorLoginForm(AuthenticationForm):
     def confirm_login_allowed(self, user: Any) -> None:
         """Only who holds an operator role; others have their own ways in (the API)."""
         super().confirm_login_allowed(user)
-        if not for_user(user).operator_roles:
+        if not operator_actor(user).operator_roles:
             raise ValidationError(
                 _("This account holds no operator role: the console is for operator staff.")
             )

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AuditRow, OperatorRole, Organisation
+from accounts.models import AuditRow, Membership, OperatorRole, Organisation
 from billing.settlement.models import SettlementBatch
 from console.access import CONTENT_SECURITY_POLICY
 from console.views.session import MAX_FAILURES
@@ -190,6 +190,24 @@ def test_login_tells_a_provider_that_the_console_is_not_for_them(scene: Scene) -
     )
     assert "no operator role" in answer.content.decode()
     assert not client.session.get("_auth_user_id")
+
+
+def test_who_is_of_the_operator_and_of_another_acts_for_the_operator(scene: Scene) -> None:
+    clerk = scene.people["clerk"]
+    own = clerk.memberships.get()
+    own.delete()
+    for organisation, role in ((scene.providers[0], "owner"), (scene.operator, "viewer")):
+        Membership.objects.create(user=clerk, organisation=organisation, role=role, created_at=NOW)
+    assert as_(scene, "clerk").get("/console/").status_code == 200
+    clerk.operator_roles.all().delete()
+    assert as_(scene, "clerk").get("/console/").status_code == 403
+
+
+def test_a_suspended_operator_is_locked_out(scene: Scene) -> None:
+    Organisation.objects.filter(pk=scene.operator.pk).update(
+        suspended=True, suspended_reason="for the test"
+    )
+    assert as_(scene, "clerk").get("/console/").status_code == 403
 
 
 def test_guessing_a_password_is_slowed_down(scene: Scene) -> None:
