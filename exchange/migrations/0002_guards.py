@@ -62,6 +62,13 @@ BEGIN
     PERFORM 1 FROM exchange_pool
       WHERE id IN (SELECT t.pool_id FROM released r JOIN exchange_trade t ON t.id = r.trade_id)
       ORDER BY id FOR SHARE;
+    -- An UPDATE visits rows in any order: without this, two releases could wait for each other.
+    PERFORM 1 FROM exchange_poolday d
+      WHERE (d.pool_id, d.day) IN (
+            SELECT t.pool_id, day
+              FROM released r JOIN exchange_trade t ON t.id = r.trade_id
+             CROSS JOIN LATERAL generate_series(r.from_slot / 24, (t.end_slot - 1) / 24) AS day)
+      ORDER BY d.pool_id, d.day FOR UPDATE;
     WITH by_slot AS (
         SELECT t.pool_id, slot, sum(t.units)::int AS units
           FROM released r
