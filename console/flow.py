@@ -18,7 +18,7 @@ BAR: Final = 10.0
 INK_HEIGHT: Final = 300.0  # of the whole of ``scale_total``
 SLOT: Final = 19.0  # a line of text: no two names ever overlap
 GAP: Final = 7.0
-MAX_FLOWS: Final = 120  # ribbons; the bars count all
+MAX_FLOWS: Final = 200  # ribbons; the bars count all
 TONES: Final = 7  # the eighth, ``TONES``, is the grey of the many small ones
 
 

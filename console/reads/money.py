@@ -35,13 +35,15 @@ def _above(lease_id: UUID, order_id: UUID) -> dict[str, tuple[str, int | None]]:
 def usage(thing_id: UUID) -> Thing | None:
     """A usage record and the charge that it became."""
     one = (
-        UsageRecord.objects.select_related("lease__trade__grade", "charge")
+        UsageRecord.objects.select_related("lease__trade__grade", "charge", "unrated")
         .filter(id=thing_id)
         .first()
     )
     if one is None:
         return None
     charge_of = getattr(one, "charge", None)
+    unrated = getattr(one, "unrated", None)
+    refused = unrated.refused_code if unrated else ""
     links = _above(one.lease_id, one.lease.trade.order_id)
     links["charge"] = (cells.thing_url("charge", charge_of.id), 1) if charge_of else ("", 0)
     seconds = (one.period_end_at - one.period_start_at).total_seconds()
@@ -61,6 +63,7 @@ def usage(thing_id: UUID) -> Thing | None:
             Fact(_("Active unit-seconds"), cells.number(one.active_unit_seconds)),
             Fact(_("Received"), cells.instant(one.received_at)),
             Fact(_("Charged"), cells.money(charge_of.amount_micro if charge_of else None)),
+            *([Fact(_("Not charged, since"), cells.code(refused))] if refused else []),
         ],
         stops=stops("usage", links),
     )

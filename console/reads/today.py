@@ -30,7 +30,7 @@ from exchange.topology.models import Region
 # The plan's targets: average utilisation above 70 %; below 50 % new projects must be argued.
 UTILISATION_TARGET: Final = Decimal("0.70")
 UTILISATION_FLOOR: Final = Decimal("0.50")
-NAMED: Final = 5  # centres that do not answer are named, up to so many
+NAMED: Final = 5  # of what waits, so many are named
 _GROUND: Final = 124.0  # where the bars of the hours stand in their drawing
 _TALLEST: Final = 118.0
 
@@ -296,19 +296,27 @@ def waiting(*, suspended_leases: int) -> list[Waiting]:
         .exclude(batches__state__in=["draft", "submitted", "approved", "executing", "settled"])
         .count()
     )
-    uncharged = UnratedRecord.objects.filter(refused_at__isnull=False).count()
     organisations = Organisation.objects.filter(verification="submitted").count()
     found = [
         _waits("failed", batches.get("failed", 0), settlement, is_bad=True),
         _waits("submitted", batches.get("submitted", 0), settlement),
         _waits("draft", batches.get("draft", 0), settlement),
         _waits("closing", closing, settlement),
-        _waits("uncharged", uncharged, is_bad=True),
+        _uncharged(),
         _waits("organisations", organisations, reverse("console:organisations")),
         _silent_centres(),
         _waits("leases", suspended_leases, is_bad=True),
     ]
     return [one for one in found if one.count]
+
+
+def _uncharged() -> Waiting:
+    """Usage records that the ledger refused to charge; the first few by id. Two queries."""
+    refused = UnratedRecord.objects.filter(refused_at__isnull=False).order_by("pk")
+    one = _waits("uncharged", refused.count(), is_bad=True)
+    ids = refused.values_list("pk", flat=True)[:NAMED]
+    named = [(f"{str(each)[:8]}…{str(each)[-6:]}", cells.thing_url("usage", each)) for each in ids]
+    return replace(one, links=named)
 
 
 def _silent_centres() -> Waiting:
