@@ -55,3 +55,11 @@ CLOCK = Clock.parse(_configured) if _configured else Clock(_EPOCH, _EPOCH, 1.0)
 def now() -> datetime:
     """The current instant of the exchange, aware, in UTC."""
     return CLOCK.now()
+
+
+def passes_in(wall: timedelta) -> timedelta:
+    """How much of the exchange's time passes while so much wall time does.
+
+    For what takes wall time whatever the clock's speed: a transaction, a request on its way.
+    """
+    return wall * CLOCK.speed

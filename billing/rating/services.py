@@ -19,6 +19,7 @@ from billing.rating.locks import take_unrated
 from billing.rating.models import Charge, ChargeLine
 from billing.rating.posting import accounts_of, charge_transfer
 from billing.rating.selectors import charged_unit_seconds, links_of
+from core import clock
 from core.ids import new_id
 from exchange.pricing.chart import spec
 from exchange.scheduling.locks import lock_leases
@@ -27,7 +28,7 @@ from exchange.topology.models import Link
 from ledger.services import PostTransfer, expire_holds, open_accounts, post
 
 # A report that was accepted in the last second of its term may still be on its way to a charge.
-HOLD_MARGIN = timedelta(minutes=1)
+HOLD_MARGIN = clock.passes_in(timedelta(seconds=20))
 _MICROSECOND = timedelta(microseconds=1)
 
 
