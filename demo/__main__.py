@@ -40,10 +40,10 @@ DATA: Final = ROOT / "var" / "demo"
 RESULT: Final = ROOT / "var" / "demo.json"
 # An hour of the day in seconds of wall time: 24 of them take 96 s.
 SECONDS_PER_HOUR: Final = float(os.environ.get("SECONDS_PER_HOUR") or 4)
-# In the compressed day a centre is given up after 75 minutes of silence, which are 5 s of wall
-# time: its agent sends a heartbeat each hour.
+# In the compressed day a centre is given up after three hours of silence, which are 12 s of wall
+# time; its agent sends a heartbeat every second hour.
 ENVIRONMENT: Final = {
-    "CENTRE_SILENCE_SECONDS": "5400",
+    "CENTRE_SILENCE_SECONDS": "10800",
     "RATE_LIMIT_PER_MINUTE": "60000",
     "RATE_LIMIT_REGISTRATIONS_PER_HOUR": "1000",
 }

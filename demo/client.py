@@ -7,7 +7,10 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -47,24 +50,31 @@ class Timings:
     count: int = 0
     seconds: float = 0.0
     slowest_s: float = 0.0
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, seconds: float) -> None:
         """Count one answer."""
-        self.count += 1
-        self.seconds += seconds
-        self.slowest_s = max(self.slowest_s, seconds)
+        with self._lock:
+            self.count += 1
+            self.seconds += seconds
+            self.slowest_s = max(self.slowest_s, seconds)
 
 
 @dataclass
 class Api:
-    """An HTTP client for any number of keys. Use as an asynchronous context manager."""
+    """An HTTP client for any number of keys. Use as an asynchronous context manager.
+
+    Requests go through a synchronous client in threads: it costs a quarter of what the
+    asynchronous one does, and client and servers share the machine.
+    """
 
     base_url: str
     connections: int = 12
     timings: dict[str, Timings] = field(default_factory=lambda: defaultdict(Timings))
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(
+        self._threads = ThreadPoolExecutor(self.connections, "client")
+        self._client = httpx.Client(
             base_url=self.base_url,
             timeout=_TIMEOUT_S,
             limits=httpx.Limits(
@@ -79,7 +89,8 @@ class Api:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        self._threads.shutdown()
+        self._client.close()
 
     async def get(self, path: str, *, key: str | None, **query: Any) -> Any:
         """The answer's JSON; `Refused` where it is a problem."""
@@ -125,21 +136,28 @@ class Api:
             headers["Content-Type"] = "application/json"
         content = None if method == "GET" else msgspec.json.encode({} if body is None else body)
         call = f"{method} {_shape(path)}"
+        loop = asyncio.get_running_loop()
         for attempt in range(1, _TRIES + 1):
-            started = time.perf_counter()
+            send = partial(
+                self._send, call, method, API + path, headers=headers, content=content, params=query
+            )
             try:
-                response = await self._client.request(
-                    method, API + path, headers=headers, content=content, params=dict(query)
-                )
+                response = await loop.run_in_executor(self._threads, send)
             except httpx.TransportError:
                 if attempt == _TRIES:
                     raise
             else:
-                self.timings[call].add(time.perf_counter() - started)
                 if response.status_code not in _AGAIN or attempt == _TRIES:
                     return _checked(call, response)
             await asyncio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
+
+    def _send(self, call: str, method: str, url: str, **parts: Any) -> httpx.Response:
+        """One request in this thread; its time is counted once a thread was free for it."""
+        started = time.perf_counter()
+        response = self._client.request(method, url, **parts)
+        self.timings[call].add(time.perf_counter() - started)
+        return response
 
 
 def _checked(call: str, response: httpx.Response) -> httpx.Response:

@@ -50,6 +50,7 @@ async def run_day(
     agents = [
         Agent(
             api,
+            number=number,
             key=market.keys[provider.code],
             centres=[
                 market.centre_ids[centre.code]
@@ -60,19 +61,22 @@ async def run_day(
             outage=outage,
             tally=tally,
         )
-        for provider in scenario.providers
+        for number, provider in enumerate(scenario.providers)
     ]
     orders = screen.stage("Orders", len(plan))
     delivery = screen.stage("Hours of delivery", 24)
     watching = asyncio.create_task(_watch(watch, lambda: _show(delivery, clock, tally)))
     try:
+        over = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(run_agents(agents, LAST_HOUR))
-            placing = group.create_task(place_all(api, plan, market.keys, clock, orders))
-        await clock.sleep_until(LAST_HOUR)
+            group.create_task(run_agents(agents, over))
+            placed = await place_all(api, plan, market.keys, clock, orders)
+            # On a machine that is too slow the orders, and so the day, take longer.
+            await clock.sleep_until(LAST_HOUR)
+            over.set()
     finally:
         watching.cancel()
-    return Day(placing.result(), tally, agents)
+    return Day(placed, tally, agents)
 
 
 async def report_the_rest(day: Day, api: Api, clock: DayClock) -> None:

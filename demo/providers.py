@@ -9,7 +9,7 @@ it, and takes up its leases when it is back.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,10 @@ _PROVISION_AHEAD: Final = timedelta(hours=1)
 # Use is reported when a lease has ended, and of running leases every so many hours.
 REPORT_EVERY_HOURS: Final = 4
 _BATCH: Final = 1000
+# A sign of life of each centre every so many hours; agents take turns.
+BEAT_EVERY_HOURS: Final = 2
+# Every so many-th lease is announced as being prepared before its time.
+_PROVISION_EVERY: Final = 4
 # Every so many-th lease gets access details, so that buyers have something to read.
 _ACCESS_EVERY: Final = 20
 _OVERLAP: Final = timedelta(minutes=5)
@@ -39,6 +43,7 @@ class Lease:
     """A lease as its provider sees it; `reported_until` is the end of its last usage record."""
 
     id: str
+    number: int  # among its agent's leases
     centre: str
     units: int
     starts_at: datetime
@@ -61,7 +66,8 @@ class Lease:
         """The event that its time asks for now."""
         if self.state in ("scheduled", "provisioning") and self.starts_at <= now < self.ends_at:
             return "activate"
-        if self.state == "scheduled" and now < self.starts_at <= now + _PROVISION_AHEAD:
+        is_soon = now < self.starts_at <= now + _PROVISION_AHEAD
+        if self.state == "scheduled" and is_soon and self.number % _PROVISION_EVERY == 0:
             return "provision"
         if self.state == "active" and self.ends_at <= now:
             return "complete"
@@ -109,29 +115,42 @@ class Agent:
         self,
         api: Api,
         *,
+        number: int,
         key: str,
         centres: Iterable[str],
         clock: DayClock,
         outage: Outage,
         tally: Tally,
     ) -> None:
-        self._api, self._key, self._clock = api, key, clock
+        self._api, self._number, self._key, self._clock = api, number, key, clock
         self._centres, self._outage, self._tally = list(centres), outage, tally
         self._leases: dict[str, Lease] = {}
         self._seen_until = clock.midnight
-        self._seen = 0
 
-    async def work(self, until_hour: float, stagger: float) -> None:
-        """Look twice an hour until the day ends; `stagger` (hours) keeps agents apart."""
+    async def work(self, over: asyncio.Event, stagger: float) -> None:
+        """Look twice an hour until the day is over; `stagger` (hours) keeps agents apart."""
         hour = floor(self._clock.hours())
         while True:
             for part in _LOOKS:
-                look_at = hour + part + stagger
-                if look_at > until_hour:
+                await self._clock.sleep_until(hour + part + stagger)
+                if over.is_set():
                     return
-                await self._clock.sleep_until(look_at)
                 await self._look(begins_hour=part == _LOOKS[0])
             hour = max(hour + 1, floor(self._clock.hours()))
+
+    async def beat(self, over: asyncio.Event, stagger: float) -> None:
+        """A sign of life of each centre at least every second hour, whatever else is to do."""
+        next_at = self._clock.hours() + stagger * BEAT_EVERY_HOURS
+        while not over.is_set():
+            await self._clock.sleep_until(next_at)
+            next_at += BEAT_EVERY_HOURS
+            for centre in self._centres:
+                if not self._outage.covers(centre, self._clock.hours()):
+                    try:
+                        await self._api.post(f"/centres/{centre}/heartbeat", key=self._key)
+                        self._tally.heartbeats += 1
+                    except Refused as refused:
+                        self._tally.refusals.append(f"heartbeat: {refused}")
 
     async def finish(self, until: datetime, api: Api, clock: DayClock) -> None:
         """Report everything that was delivered up to `until`, by another clock from now on."""
@@ -145,11 +164,12 @@ class Agent:
             await self._fetch()
             await self._move()
             if begins_hour:
-                hours = self._clock.hours()
-                await self._beat(hours)
-                whole = floor(hours)
+                whole = floor(self._clock.hours())
                 until = self._clock.at(whole)
-                await self._report(until, every_lease=whole % REPORT_EVERY_HOURS == 0)
+                await self._report(
+                    until,
+                    every_lease=whole % REPORT_EVERY_HOURS == self._number % REPORT_EVERY_HOURS,
+                )
         except Refused as refused:
             self._tally.refusals.append(f"provider: {refused}")
 
@@ -160,7 +180,7 @@ class Agent:
         async for row in rows:
             known = self._leases.get(row["id"])
             if known is None:
-                known = self._leases[row["id"]] = _lease(row)
+                known = self._leases[row["id"]] = _lease(row, len(self._leases))
             if row["state"] == "suspended":
                 self._tally.suspended.add(known.id)
             elif known.state == "suspended" and row["state"] == "active":
@@ -192,17 +212,10 @@ class Agent:
                         await self._put_access(lease)
 
     async def _put_access(self, lease: Lease) -> None:
-        self._seen += 1
-        if self._seen % _ACCESS_EVERY == 1:
+        if lease.number % _ACCESS_EVERY == 0:
             details = {"host": f"{lease.id[:8]}.demo.example", "user": "tenant", "token": lease.id}
             await self._api.put(f"/leases/{lease.id}/access", {"details": details}, key=self._key)
             self._tally.access_details += 1
-
-    async def _beat(self, hours: float) -> None:
-        for centre in self._centres:
-            if not self._outage.covers(centre, hours):
-                await self._api.post(f"/centres/{centre}/heartbeat", key=self._key)
-                self._tally.heartbeats += 1
 
     async def _report(self, until: datetime, *, every_lease: bool) -> None:
         due: list[tuple[Lease, Span]] = []
@@ -218,21 +231,35 @@ class Agent:
             except Refused as refused:
                 if refused.status != 422:
                     raise
-                records = await self._without_outages(batch)
-                await self._api.post("/usage-records", {"records": records}, key=self._key)
+                records = await self._mended(batch, refused)
+                if records:
+                    body = {"records": records}
+                    await self._api.post("/usage-records", body, key=self._key)
             self._tally.usage_records += len(records)
             for lease, span in batch:
                 lease.reported_until = span[1]
 
-    async def _without_outages(self, batch: list[tuple[Lease, Span]]) -> list[dict[str, Any]]:
-        """The records of a refused batch, less what the history of each lease says was not there.
+    async def _mended(
+        self, batch: list[tuple[Lease, Span]], refused: Refused
+    ) -> list[dict[str, Any]]:
+        """The records of a refused batch: less what was not delivered, and without the late ones.
 
-        A lease may have been suspended and resumed between two looks.
+        A lease may have been suspended and resumed between two looks; its history says so. Use that
+        is reported too late (the machine was too slow for the day) is the provider's loss.
         """
+        wrong: dict[int, set[str]] = defaultdict(set)
+        for error in refused.problem.get("errors", ()):
+            _, index, name = error["field"].split(".")
+            wrong[int(index)].add(name)
         records = []
-        for lease, span in batch:
-            told = await self._api.get(f"/leases/{lease.id}", key=self._key)
-            records.append(_record(lease, span, out=_suspensions(told["events"])))
+        for index, (lease, span) in enumerate(batch):
+            if "lease_id" in wrong[index]:
+                self._tally.refusals.append(f"use of lease {lease.id} is reported too late")
+            elif wrong[index]:
+                told = await self._api.get(f"/leases/{lease.id}", key=self._key)
+                records.append(_record(lease, span, out=_suspensions(told["events"])))
+            else:
+                records.append(_record(lease, span))
         return records
 
     def _delivered_until(self, lease: Lease, until: datetime) -> datetime:
@@ -246,9 +273,10 @@ class Agent:
         return self._outage.covers(centre, self._clock.hours())
 
 
-def _lease(row: Mapping[str, Any]) -> Lease:
+def _lease(row: Mapping[str, Any], number: int) -> Lease:
     return Lease(
         id=row["id"],
+        number=number,
         centre=row["centre_id"],
         units=row["units"],
         starts_at=datetime.fromisoformat(row["starts_at"]),
@@ -295,8 +323,14 @@ def _instant(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
 
 
-async def run_agents(agents: list[Agent], until_hour: float) -> None:
-    """All agents until the day ends, each at another minute."""
+async def run_agents(agents: list[Agent], over: asyncio.Event) -> None:
+    """All agents until the day is over, each at another minute."""
+    beats: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
         for number, agent in enumerate(agents):
-            group.create_task(agent.work(until_hour, 0.3 * number / len(agents)))
+            share = number / len(agents)
+            group.create_task(agent.work(over, 0.4 * share))
+            beats.append(group.create_task(agent.beat(over, share)))
+        await over.wait()
+        for beat in beats:
+            beat.cancel()

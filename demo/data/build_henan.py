@@ -42,7 +42,7 @@ def main() -> None:
         "green": "A centre's share in an hour is its own share x the shape's factor, at most 1.",
         "clock": "Arrays of 24 are by UTC hour of the day (index = slot % 24); Henan is UTC+8.",
         "offer_window": {"start_in_slots": 0, "window_slots": 72},
-        "failure": {"centre": "luoyang-ai-2", "from_hour": 9, "hours": 2},
+        "failure": {"centre": "luoyang-ai-2", "from_hour": 9, "hours": 4},
         "totals": _totals(centres, pools),
         "reference_prices": {grade: anchor["price"] for grade, anchor in ANCHORS.items()},
         "reference_price_reasoning": {g: anchor["why"] for g, anchor in ANCHORS.items()},
