@@ -17,6 +17,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("exchange")
 app.config_from_object("config.celery_settings")
+# Else Celery closes the whole pool of connections after each task, and a new connection costs more
+# than most tasks. What a task leaves is given back below, as Django does after a request.
+app.conf["CELERY_DB_REUSE_MAX"] = 2**31
 
 
 @signals.setup_logging.connect
@@ -32,6 +35,15 @@ def _close_pools_before_fork(**_: Any) -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's own
+
+
+@signals.task_prerun.connect
+@signals.task_postrun.connect
+def _give_connections_back(**_: Any) -> None:
+    """A connection goes back to its pool; one that broke is not used again."""
+    from django.db import close_old_connections  # noqa: PLC0415 - as above
+
+    close_old_connections()
 
 
 @signals.worker_process_init.connect

@@ -44,6 +44,8 @@ def _database(url: str) -> dict[str, object]:
         "HOST": parts.get("host"),
         "PORT": parts.get("port"),
         "ATOMIC_REQUESTS": False,
+        # A pool gives no connection out that a restarted server has dropped.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "pool": pool,
             "options": "-c lock_timeout=10s -c jit=off -c timezone=UTC",

@@ -64,7 +64,7 @@ class CapacityFile:
     from_csv: bool = False
 
 
-class _Bad(Exception):  # noqa: N818 - never leaves this module
+class _Bad(Exception):
     def __init__(self, rule: str, mend: str) -> None:
         self.rule, self.mend = rule, mend
 

@@ -92,7 +92,7 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
     earliest, latest = window
     order = Order(
         buyer_id=buyer_id,
-        book_id=grades[0].book_id,
+        book=grades[0].book,
         client_reference=request.client_reference,
         grade_ids=[grade.id for grade in grades],
         limit_prices=[to_decimal(limit.limit_micro) for limit in request.grades],
@@ -143,7 +143,9 @@ def _grades(request: OrderRequest, rules: Rules) -> list[Grade]:
     rules.require(
         len(set(codes)) == len(codes), "grades", "a grade stands once", "name each grade once"
     )
-    known = {grade.code: grade for grade in Grade.objects.filter(code__in=codes)}
+    known = {
+        grade.code: grade for grade in Grade.objects.filter(code__in=codes).select_related("book")
+    }
     for index, limit in enumerate(request.grades):
         rules.require(
             limit.grade in known,

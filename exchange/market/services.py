@@ -40,7 +40,6 @@ def place_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Order:
     buyer_id, region = _organisation(actor), actor.region_code or ""
     order = intake.order_of(request, buyer_id=buyer_id, now=now)
     order.save(force_insert=True)
-    _hold(order, region, now)
     inbox.append(
         book_id=order.book_id,
         events=[inbox.InboxEvent(BookEventKind.ORDER_ENTERED, order.id)],
@@ -59,6 +58,8 @@ def place_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Order:
         },
         now=now,
     )
+    # Last, since it locks the buyer's account until the end of the transaction.
+    _hold(order, region, now)
     return order
 
 
