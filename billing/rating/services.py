@@ -15,7 +15,7 @@ from billing.metering.models import UnratedRecord, UsageRecord
 from billing.periods.models import SettlementPeriod
 from billing.periods.services import ensure_open_period
 from billing.rating.components import Carriage, Rated, Terms, rate
-from billing.rating.locks import take_unrated
+from billing.rating.locks import take_turn_to_charge, take_turn_to_lapse, take_unrated
 from billing.rating.models import Charge, ChargeLine
 from billing.rating.posting import accounts_of, charge_transfer
 from billing.rating.selectors import charged_unit_seconds, links_of
@@ -58,6 +58,7 @@ def rate_pending(*, now: datetime, limit: int = 2_000) -> int:
     if not UnratedRecord.objects.filter(refused_at=None).exists():
         return 0
     with transaction.atomic():
+        take_turn_to_charge()
         period = ensure_open_period(now=now)
         records = take_unrated(limit)
         if not records:
@@ -75,11 +76,16 @@ def rate_pending(*, now: datetime, limit: int = 2_000) -> int:
 def release_overdue_holds(*, now: datetime, limit: int = 1_000) -> int:
     """Give back what rests on holds whose deadline has passed; returns how many.
 
-    What was reported in time is charged first, so that a hold never lapses under it.
+    What was reported in time is charged first, so that a hold never lapses under it: also what
+    another worker has taken and not yet posted.
     """
     while rate_pending(now=now):
         pass
-    return expire_holds(now=now - HOLD_MARGIN, limit=limit)
+    with transaction.atomic():
+        take_turn_to_lapse()
+        while rate_pending(now=now):
+            pass
+        return expire_holds(now=now - HOLD_MARGIN, limit=limit)
 
 
 def _price(records: Sequence[UsageRecord], leases: dict[UUID, Lease]) -> list[_Priced]:
