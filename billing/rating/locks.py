@@ -9,7 +9,6 @@ from django.db import connection
 
 from billing.metering.models import UnratedRecord, UsageRecord
 
-
 _TURN = 0x72617465  # "rate", an advisory lock
 
 
