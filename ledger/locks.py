@@ -17,18 +17,20 @@ from ledger.operations import AccountKey
 from ledger.posting import AccountState
 from ledger.statements import prepared
 
+# The ids come from an array, which is computed once: in a semi-join PostgreSQL drops a row that
+# another transaction changed while this one waited for it.
 _LOCK = """
     SELECT a.owner, a.code, a.region, a.asset,
            a.id, a.normal_side, a.floor, a.stripes > 1, a.balance, a.held, a.version
       FROM ledger_account a
-     WHERE a.id IN (
+     WHERE a.id = ANY (ARRAY(
            SELECT k.id
              FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
                   AS wanted (owner, code, region, asset)
              JOIN ledger_account k USING (owner, code, region, asset)
             WHERE k.stripe = %s %% k.stripes
            UNION ALL
-           SELECT h.account_id FROM ledger_hold h WHERE h.id = ANY (%s::uuid[]))
+           SELECT h.account_id FROM ledger_hold h WHERE h.id = ANY (%s::uuid[])))
      ORDER BY a.id
        FOR NO KEY UPDATE OF a
 """
