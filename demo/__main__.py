@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 from core.clock import Clock
 from demo import demand, replay, scenario, traces
 from demo.client import Api, Refused, Timings
-from demo.clockwork import DayClock, as_text, change_clock, midnight_today, ticking_from
+from demo.clockwork import DayClock, as_text, change_pace, midnight_today, ticking_from
 from demo.day import Day, report_the_rest, run_day
 from demo.demand import PlannedOrder
 from demo.load import processor_seconds, spent_between
@@ -143,7 +143,7 @@ class _Stage:
 
     def go_on_at(self, speed: float) -> DayClock:
         """Let the exchange go on from the instant that it has reached, at another pace."""
-        change_clock(self.exchange, ticking_from(self.clock.now(), speed))
+        change_pace(self.exchange, speed)
         return self.clock
 
     def api(self) -> Api:

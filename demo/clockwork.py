@@ -40,15 +40,17 @@ def as_text(clock: Clock) -> str:
     return f"{clock.start_at.isoformat()}@{clock.wall_start_at.isoformat()}x{clock.speed}"
 
 
-def change_clock(exchange: Running, clock: Clock) -> None:
-    """Stop web, workers and beat, and start them with `clock`.
+def change_pace(exchange: Running, speed: float) -> None:
+    """Stop web, workers and beat, and start them at another pace, from the instant then reached.
 
     To be called in the thread that started the exchange: its processes end with that thread.
     """
     children = [exchange.children[name] for name in _PROCESSES]
     with ThreadPoolExecutor(len(children)) as pool:
         list(pool.map(Child.stop, children))
-    setting = {"EXCHANGE_CLOCK": as_text(clock)}
+    # Only now nobody looks at the old clock any more: the new one begins where that one stands.
+    reached = Clock.parse(exchange.env["EXCHANGE_CLOCK"]).now()
+    setting = {"EXCHANGE_CLOCK": as_text(ticking_from(reached, speed))}
     exchange.env.update(setting)
     exchange.owner_env.update(setting)
     for child in children:

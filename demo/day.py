@@ -16,9 +16,9 @@ from demo.providers import Agent, Outage, Tally, run_agents
 from demo.registration import Market, each
 from demo.scenario import Scenario
 
-# The compressed clock is stopped a little before midnight, so that the officers settle the day
-# itself and not the one after.
-LAST_HOUR: Final = 23.8
+# The compressed clock is stopped before midnight, so that the officers settle the day itself and
+# not the one after: it runs on for a second or two while the processes end.
+LAST_HOUR: Final = 23.2
 _LOOK_S: Final = 0.5
 
 

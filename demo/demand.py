@@ -10,7 +10,7 @@ What is drawn, and how (`docs/demo.md` says the same for people):
 * *How*: `gtc` 55 %, `gtd` 15 %, `ioc` 20 %, `fok` 10 %; 40 % of the day's orders on demand; some
   with smallest units, a ceiling on the cost, or a smallest reliability.
 * *How much*: units are scaled by class so that, of the supply's unit-hours of the day, the day
-  contracts ask for 50 % and the other orders for 27 %; limits, windows and placements then turn
+  contracts ask for 53 % and the other orders for 28 %; limits, windows and placements then turn
   some of it away.
 """
 
@@ -31,13 +31,13 @@ SECONDS_PER_HOUR: Final = 3600
 HOURS: Final = 24
 OPENING_S: Final = 2 * SECONDS_PER_HOUR
 DAY_CONTRACT_SHARE: Final = 0.08
-# Orders that come too late in the day to leave a trace in its figures are not placed.
-LAST_ORDER_S: Final = 23.5 * SECONDS_PER_HOUR
+# The last orders come a little before the day is closed.
+LAST_ORDER_S: Final = 23.1 * SECONDS_PER_HOUR
 ON_DEMAND_SHARE: Final = 0.40
 TIME_IN_FORCE: Final = {"gtc": 0.55, "gtd": 0.15, "ioc": 0.20, "fok": 0.10}
 # Unit-hours asked for within the day, as shares of what all pools have in the day.
-DAY_CONTRACT_LOAD: Final = 0.50
-LOAD_THROUGH_THE_DAY: Final = 0.27
+DAY_CONTRACT_LOAD: Final = 0.53
+LOAD_THROUGH_THE_DAY: Final = 0.28
 _PRICE_STEP: Final = Decimal("0.000001")
 
 

@@ -24,7 +24,7 @@ from demo.registration import text
 _LOOKS: Final = (0.04, 0.54)
 _PROVISION_AHEAD: Final = timedelta(hours=1)
 # Use is reported when a lease has ended, and of running leases every so many hours.
-REPORT_EVERY_HOURS: Final = 4
+REPORT_EVERY_HOURS: Final = 8
 _BATCH: Final = 1000
 # A sign of life of each centre every so many hours; agents take turns.
 BEAT_EVERY_HOURS: Final = 2
