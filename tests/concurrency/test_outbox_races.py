@@ -46,9 +46,7 @@ def test_many_writers_and_two_relays(fresh_database):
                     )
                     for _ in range(2)
                 )
-                audit.record(
-                    actor=SYSTEM, action="a.b", subject_kind="k", subject_id="s", now=NOW
-                )
+                audit.record(actor=SYSTEM, action="a.b", subject_kind="k", subject_id="s", now=NOW)
                 time.sleep(luck.random() * 0.01)
                 if luck.random() < 0.2:
                     transaction.set_rollback(True)
