@@ -40,6 +40,8 @@ DATA: Final = ROOT / "var" / "demo"
 RESULT: Final = ROOT / "var" / "demo.json"
 # An hour of the day in seconds of wall time: 24 of them take 96 s.
 SECONDS_PER_HOUR: Final = float(os.environ.get("SECONDS_PER_HOUR") or 4)
+# For each of the two web processes: on two cores more of them only wait for one another.
+WEB_THREADS: Final = 2
 # In the compressed day a centre is given up after three hours of silence, which are 12 s of wall
 # time; its agent sends a heartbeat every second hour.
 ENVIRONMENT: Final = {
@@ -121,6 +123,7 @@ def _start(screen: Screen, midnight: datetime) -> Running:
         clock=as_text(clock),
         port=int(port) if port else None,
         fresh=True,
+        web_threads=WEB_THREADS,
         extra_env=ENVIRONMENT,
         say=screen.say,
     )
