@@ -65,9 +65,9 @@ def main() -> int:
         midnight = midnight_today()
         exchange = _start(screen, midnight)
         stage = _Stage(exchange, henan, screen, midnight)
-        report, staff = _run(stage, plan, started)
+        report, staff, buyer_key = _run(stage, plan, started)
         if os.environ.get("KEEP", "") != "0":
-            _keep_up(stage, staff)
+            _keep_up(stage, staff, buyer_key)
         return 0 if report.is_clean else 1
     except (traces.TraceError, StartError, Refused, NotSettled) as error:
         screen.say(f"error: {error}")
@@ -160,7 +160,7 @@ class _Stage:
 
 def _run(
     stage: _Stage, plan: list[PlannedOrder], started: float
-) -> tuple[Report, dict[str, Staff]]:
+) -> tuple[Report, dict[str, Staff], str]:
     screen = stage.screen
     staff = _operator(stage)
     with screen:
@@ -190,7 +190,7 @@ def _run(
     )
     RESULT.write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
     show(report, screen)
-    return report, staff
+    return report, staff, market.keys[stage.scenario.buyers[0].party.code]
 
 
 def _operator(stage: _Stage) -> dict[str, Staff]:
@@ -245,7 +245,7 @@ def _verify(exchange: Running) -> str:
     return "; ".join(bad) if bad or not findings else CLEAN
 
 
-def _keep_up(stage: _Stage, staff: dict[str, Staff]) -> None:
+def _keep_up(stage: _Stage, staff: dict[str, Staff], buyer_key: str) -> None:
     """Say where everything is, and stay until Ctrl-C."""
     url = stage.exchange.base_url
     say = stage.screen.say
@@ -254,6 +254,7 @@ def _keep_up(stage: _Stage, staff: dict[str, Staff]) -> None:
     for post, title in (("clerk", "settlement clerk"), ("approver", "settlement approver")):
         say(f"                {title}: {staff[post].email}  {staff[post].password}")
     say(f"API             {url}/api/v1/docs (and /api/v1/redoc)")
+    say(f"                a buyer's key: {buyer_key}")
     say(f"                a key that may read everything: {staff['auditor'].key}")
     say("Ctrl-C stops everything")
     while True:

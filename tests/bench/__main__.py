@@ -31,7 +31,14 @@ def main() -> None:
         sys.exit(f"ONLY={only}: the rooms are {', '.join(ROOMS)}")
     quick = os.environ.get("QUICK", "") not in ("", "0")
     exchange = start_exchange(
-        Path(os.environ.get("BENCH_DATA", ROOT / "var" / "bench")), fresh=True, say=_say
+        Path(os.environ.get("BENCH_DATA", ROOT / "var" / "bench")),
+        fresh=True,
+        # What is measured is the work, not the limits by key.
+        extra_env={
+            "RATE_LIMIT_PER_MINUTE": "10000000",
+            "RATE_LIMIT_REGISTRATIONS_PER_HOUR": "10000",
+        },
+        say=_say,
     )
     try:
         # Whatever a contest does in this process, it does as the exchange's own processes do.
