@@ -22,10 +22,11 @@ WHERE xid >= %(from)s::text::xid8 AND xid < %(to)s::text::xid8
 
 
 def emit_many(events: Iterable[OutboxEvent]) -> None:
-    """Write unsaved events in the current transaction, in one statement."""
+    """Write unsaved events in the current transaction, thousands in one statement."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("an event is written in the transaction of what it tells of")
-    OutboxEvent.objects.bulk_create(events)
+    # A statement takes 65,535 parameters; a batch of a book can tell of thousands of trades.
+    OutboxEvent.objects.bulk_create(events, batch_size=5000)
 
 
 def relay() -> int:

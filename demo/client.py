@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -20,6 +21,8 @@ import msgspec
 API: Final = "/api/v1"
 _TRIES: Final = 6
 _TIMEOUT_S: Final = 30.0
+# A line for each of thousands of requests says nothing here.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 
 

@@ -192,7 +192,7 @@ def _write(charged: Iterable[_Priced], period: SettlementPeriod, *, now: datetim
             for part in p.rated.parts
         ]
     Charge.objects.bulk_create(charges)
-    ChargeLine.objects.bulk_create(lines)
+    ChargeLine.objects.bulk_create(lines, batch_size=5000)
 
 
 _KEEP_REFUSED = """

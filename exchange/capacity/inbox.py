@@ -26,14 +26,17 @@ class InboxEvent:
 def append(*, book_id: int, events: Sequence[InboxEvent], now: datetime) -> list[BookEvent]:
     """Put events into a book's inbox, in the caller's transaction, and wake its worker after."""
     rows = BookEvent.objects.bulk_create(
-        BookEvent(
-            book_id=book_id,
-            kind=event.kind,
-            subject_id=event.subject_id,
-            payload=event.payload,
-            occurred_at=now,
-        )
-        for event in events
+        [
+            BookEvent(
+                book_id=book_id,
+                kind=event.kind,
+                subject_id=event.subject_id,
+                payload=event.payload,
+                occurred_at=now,
+            )
+            for event in events
+        ],
+        batch_size=5000,
     )
     wake(BOOK_WAKE_UP, book_id=book_id)
     return rows

@@ -156,7 +156,7 @@ def place(province: Province, book: str, count: int, *, limit: str) -> int:
         first = intake.order_of(request, buyer_id=province.buyer_id, now=now)
         orders = [first, *(_again(first) for _ in range(min(_AT_ONCE, count - start) - 1))]
         book_id = first.book_id
-        Order.objects.bulk_create(orders)
+        Order.objects.bulk_create(orders, batch_size=1000)
         holds = [
             ledger.CreateHold(
                 id=order.id,

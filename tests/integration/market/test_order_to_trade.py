@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from decimal import Decimal
 
 import pytest
 
+from core import outbox
 from core.errors import InsufficientFunds
 from core.models import OutboxEvent
 from core.slots import slot_start_at
@@ -18,6 +20,7 @@ from tests.integration.market import builders as make
 
 pytestmark = pytest.mark.usefixtures("reference")
 YUAN = 1_000_000
+NOBODY = uuid.UUID(int=7)
 
 
 def test_an_order_is_held_matched_at_the_offers_price_and_its_surplus_freed():
@@ -223,3 +226,17 @@ def test_all_broken_rules_are_named_at_once():
     with pytest.raises(OrderRefused) as refused:
         make.place(make.funded_buyer(), units=0, max_pue=Decimal(9), data_region="atlantis")
     assert {bad.field for bad in refused.value.fields} >= {"units", "max_pue", "data_region"}
+
+
+def test_more_is_told_at_once_than_a_statement_has_parameters(django_assert_max_num_queries):
+    many = [
+        OutboxEvent(kind="a.b", subject_id=NOBODY, payload={}, occurred_at=make.NOW)
+        for _ in range(14_000)
+    ]
+    with django_assert_max_num_queries(10):
+        outbox.emit_many(many)
+    event = make.capacity.services.inbox.InboxEvent("pool_changed", NOBODY)
+    made = make.capacity.services.inbox.append(
+        book_id=make.book().id, events=[event] * 10_000, now=make.NOW
+    )
+    assert len(made) == 10_000
