@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -256,50 +257,41 @@ class OfferView(WriteView):
         return Response(shapes.OfferSerializer(offer).data, status=202)
 
 
-class _OfferMoveView(WriteView):
-    scope = "offers"
-
-    def move(self, offer_id: UUID) -> Offer:
-        """Ask for the transition."""
-        raise NotImplementedError
-
-    def answer_moved(self, offer_id: UUID) -> Response:
-        """The offer as the book still knows it."""
-        self.body(EmptyInput)
-        return Response(shapes.OfferSerializer(self.move(offer_id)).data, status=202)
-
-
 _MOVED: dict[str, Any] = {"request": EmptyInput, "responses": {202: shapes.OfferSerializer}}
 
 
-class OfferPauseView(_OfferMoveView):
-    def move(self, offer_id: UUID) -> Offer:
-        return services.pause_offer(actor=self.actor, offer_id=offer_id, now=clock.now())
+def _moved(view: WriteView, verb: Callable[..., Offer], offer_id: UUID) -> Response:
+    """Ask for a transition; the answer is the offer as its book still knows it."""
+    view.body(EmptyInput)
+    offer = verb(actor=view.actor, offer_id=offer_id, now=clock.now())
+    return Response(shapes.OfferSerializer(offer).data, status=202)
+
+
+class OfferPauseView(WriteView):
+    scope = "offers"
 
     @extend_schema(operation_id="offers_pause", summary="Pause an offer", **_MOVED)
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Take an offer out of the market for a while; what is sold stays sold."""
-        return self.answer_moved(offer_id)
+        return _moved(self, services.pause_offer, offer_id)
 
 
-class OfferResumeView(_OfferMoveView):
-    def move(self, offer_id: UUID) -> Offer:
-        return services.resume_offer(actor=self.actor, offer_id=offer_id, now=clock.now())
+class OfferResumeView(WriteView):
+    scope = "offers"
 
     @extend_schema(operation_id="offers_resume", summary="Resume an offer", **_MOVED)
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Put a paused offer back, with a new place in the queue."""
-        return self.answer_moved(offer_id)
+        return _moved(self, services.resume_offer, offer_id)
 
 
-class OfferWithdrawView(_OfferMoveView):
-    def move(self, offer_id: UUID) -> Offer:
-        return services.withdraw_offer(actor=self.actor, offer_id=offer_id, now=clock.now())
+class OfferWithdrawView(WriteView):
+    scope = "offers"
 
     @extend_schema(operation_id="offers_withdraw", summary="Withdraw an offer", **_MOVED)
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Take an offer out for good; what is sold stays sold."""
-        return self.answer_moved(offer_id)
+        return _moved(self, services.withdraw_offer, offer_id)
 
 
 class BooksView(ApiView):
