@@ -26,11 +26,17 @@ ROWS = [
     "accounts",
     "core",
 ]
-PACKAGES = tuple(
-    f"{name}/"
-    for name in (
-        "core accounts ledger exchange billing api console config exchangectl demo"
-    ).split()
+PACKAGES = (
+    "core/",
+    "accounts/",
+    "ledger/",
+    "exchange/",
+    "billing/",
+    "api/",
+    "console/",
+    "config/",
+    "exchangectl/",
+    "demo/",
 )
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
