@@ -76,7 +76,8 @@ class Supervisor:
     def end(self, number: int) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        # On a busy machine each program may take its whole time to stop, one stage after another.
+        return self.process.wait(180)
 
 
 def descendants(pid: int) -> list[int]:
