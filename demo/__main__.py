@@ -184,6 +184,7 @@ def _run(
         verify=_verify(stage.exchange),
         seconds_day=seconds_day,
         seconds_total=time.monotonic() - started,
+        seconds_behind=day.placed.seconds_behind,
         refusals=[*day.placed.refusals, *day.tally.refusals],
         timings=stage.timings,
         processor_seconds=spent,

@@ -31,6 +31,7 @@ class Placed:
     placed_at: dict[str, datetime] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     cancels: int = 0
+    seconds_behind: float = 0.0  # the most that an order was sent after its hour
 
 
 def order_body(planned: PlannedOrder, clock: DayClock, now: datetime) -> dict[str, Any]:
@@ -117,6 +118,8 @@ async def place_all(
         for planned in plan:
             await clock.sleep_until(planned.at_s / 3600)
             await free.acquire()
+            late_s = -clock.wall_seconds_until(planned.at_s / 3600)
+            placed.seconds_behind = max(placed.seconds_behind, late_s)
             group.create_task(place(planned))
     return placed
 

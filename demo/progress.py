@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 _LINE_EVERY_S: Final = 10.0
+# Of a file or a pipe, which has no width of its own.
+_WIDTH: Final = 110
 
 
 class Stage:
@@ -42,6 +44,8 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, width=_WIDTH)
         self.bars: Progress | None = None
         if self.console.is_terminal:
             self.bars = Progress(

@@ -201,7 +201,8 @@ class Agent:
             answer = await self._api.post("/leases/transitions", {"moves": moves}, key=self._key)
             for (lease, event), moved in zip(batch, answer["results"], strict=True):
                 if moved["problem"]:
-                    if event == "complete":  # the platform's sweep was faster
+                    # The platform was faster: it ended the lease, or its centre is out.
+                    if moved["problem"].get("state") in ("completed", "suspended"):
                         continue
                     self._tally.refusals.append(f"{event}: {moved['problem']['detail']}")
                 else:

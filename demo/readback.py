@@ -33,12 +33,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """A region's books: debits less credits of all its accounts, in yuan, and its money's way."""
+    """A region's books in yuan: `by_code` is what stands on the accounts of each kind."""
 
     region: str
-    difference: Decimal
-    money_in: Decimal
-    money_out: Decimal
+    difference: Decimal  # debits less credits: money that came in less money that is accounted for
+    by_code: Mapping[str, Decimal]
 
 
 async def read_market(
@@ -117,11 +116,19 @@ async def read_books(api: Api, key: str) -> list[Books]:
         Books(
             region=row["region"],
             difference=Decimal(row["debits"]) - Decimal(row["credits"]),
-            money_in=Decimal(row["debits"]),
-            money_out=Decimal(row["credits"]),
+            by_code=_by_kind(row["by_code"]),
         )
         for row in found["results"]
     ]
+
+
+def _by_kind(by_code: Mapping[str, str]) -> dict[str, Decimal]:
+    """Amounts by kind of account, clearing with all regions together, liabilities above zero."""
+    kinds: dict[str, Decimal] = defaultdict(Decimal)
+    for code, amount in by_code.items():
+        kind = code.partition(":")[0]
+        kinds[kind] += Decimal(amount) if kind == "bank" else -Decimal(amount)
+    return kinds
 
 
 def _at(value: str) -> datetime:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from demo.client import Timings
@@ -26,6 +27,15 @@ from demo.summary import (
 
 PLAN_UTILISATION: Final = 0.70
 CLEAN: Final = "clean"
+# What stands against a region's money at the bank: columns, and the kinds of accounts in each.
+_OWED: Final = {
+    "buyers' funds": ("available",),
+    "to pay out": ("payable",),
+    "kept": ("commission", "tax_payable", "rounding"),
+    "clearing": ("clearing",),
+}
+# From here on the machine was too slow for its orders to arrive when the plan says.
+_TOO_SLOW_S: Final = 10.0
 
 
 @dataclass(kw_only=True)
@@ -39,6 +49,7 @@ class Report:
     verify: str  # "clean", or what does not hold
     seconds_day: float
     seconds_total: float
+    seconds_behind: float = 0.0
     refusals: Sequence[str] = ()
     timings: Mapping[str, Timings] = field(default_factory=dict)
     processor_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -77,6 +88,7 @@ class Report:
             "charged": batch["charged"],
             "paid_out": batch["paid_out"],
             "kept": batch["kept"],
+            "seconds_behind": round(self.seconds_behind, 1),
             "refused_requests": len(self.refusals),
             "refusals": list(self.refusals[:50]),
             "processor_seconds": dict(self.processor_seconds),
@@ -114,6 +126,11 @@ def show(report: Report, screen: Screen) -> None:
     )
     busy = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in _busiest(report))
     screen.say(f"processor time  {busy}")
+    if report.seconds_behind > _TOO_SLOW_S:
+        screen.say(
+            f"too slow        orders were up to {report.seconds_behind:.0f} s behind the plan: this "
+            "machine is slow or busy; SECONDS_PER_HOUR=8 gives the day more time"
+        )
     if report.refusals:
         screen.say(f"refused         {len(report.refusals)} requests, the first:")
         for refusal in report.refusals[:5]:
@@ -152,16 +169,17 @@ def _percent(share: float) -> str:
 
 
 def _show_money(report: Report, screen: Screen) -> None:
-    table = Table(title="Books by region, yuan")
-    for name in ("region", "debits", "credits", "difference"):
-        table.add_column(name, justify="left" if name == "region" else "right")
+    table = Table(title="Money by region, yuan: what is at the bank is accounted for", box=SIMPLE)
+    table.add_column("region", no_wrap=True)
+    for name in ("at the bank", *_OWED, "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
     for books in report.books:
-        table.add_row(
-            books.region,
-            f"{books.money_in:,.2f}",
-            f"{books.money_out:,.2f}",
-            f"{books.difference:,.6f}",
-        )
+        owed = [
+            sum((books.by_code.get(kind, Decimal(0)) for kind in kinds), Decimal(0))
+            for kinds in _OWED.values()
+        ]
+        amounts = [f"{amount:,.2f}" for amount in (books.by_code.get("bank", Decimal(0)), *owed)]
+        table.add_row(books.region, *amounts, f"{books.difference:,.6f}")
     screen.console.print(table)
     batch = report.settled.batch
     screen.say(
