@@ -54,6 +54,8 @@ ENVIRONMENT: Final = {
 def main() -> int:
     """The whole demonstration; the exit status."""
     started = time.monotonic()
+    # SIGINT too: a shell starts what it puts into the background with it ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     screen = Screen()
     exchange: Running | None = None

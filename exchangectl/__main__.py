@@ -54,6 +54,8 @@ def main() -> int:
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("servers")
     options = parser.parse_args()
+    # SIGINT too: a shell starts what it puts into the background with it ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
