@@ -128,7 +128,7 @@ def show(report: Report, screen: Screen) -> None:
     screen.say(f"processor time  {busy}")
     if report.seconds_behind > _TOO_SLOW_S:
         screen.say(
-    table = Table(title="Money by region, yuan: what the bank holds is accounted for", box=SIMPLE)
+            f"too slow        orders were up to {report.seconds_behind:.0f} s behind the plan: "
             "this machine is slow or busy; SECONDS_PER_HOUR=8 gives the day more time"
         )
     if report.refusals:
