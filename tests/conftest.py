@@ -158,6 +158,26 @@ def _current_database(request: pytest.FixtureRequest) -> TestDatabase:
 
 
 @pytest.fixture
+def empty_cache() -> Iterator[None]:
+    """Nothing of this process is in Redis before the test, and nothing after it.
+
+    Not ``cache.clear()``: that empties the server, with what the other process just counts there.
+    """
+    _forget_own_keys()
+    yield
+    _forget_own_keys()
+
+
+def _forget_own_keys() -> None:
+    import redis
+    from django.conf import settings
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        for key in client.scan_iter(match=f"{settings.REDIS_PREFIX}:*", count=1000):
+            client.delete(key)
+
+
+@pytest.fixture
 def owner_connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
     """A psycopg connection as the owner of the tables, rolled back at the end."""
     yield from _connection(_current_database(request).owner_url)

@@ -4,7 +4,6 @@ import json
 import uuid
 
 import pytest
-from django.core.cache import cache
 
 from accounts.models import Organisation, User
 from api import views
@@ -255,13 +254,11 @@ def test_requests_pass_where_redis_is_away(settings):
 
 
 @pytest.fixture(autouse=True)
-def _counters_answer_again(monkeypatch):
+def _counters_answer_again(monkeypatch, empty_cache):
     """A test that takes Redis away must not switch limits off for the next."""
     from api import throttling
 
     monkeypatch.setattr(throttling, "_counters", throttling._Counters())
-    yield
-    cache.clear()
 
 
 # ---------------------------------------------------------------- the database's own refusals

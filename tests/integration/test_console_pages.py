@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -26,11 +25,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    cache.clear()
+def _now(monkeypatch: pytest.MonkeyPatch, empty_cache: None) -> None:
     monkeypatch.setattr("core.clock.now", lambda: NOW)
-    yield
-    cache.clear()
 
 
 @pytest.fixture

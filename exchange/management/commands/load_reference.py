@@ -5,19 +5,21 @@ Repeating it is safe: what is missing is created, facts that changed are correct
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from core import clock
 from exchange.capacity import reference
 from exchange.pricing.models import RuleSet
 from exchange.topology import services as topology
 
 # The first tariff, in basis points: value-added tax at the general rates of modern services
-# (6 %) and basic telecommunication (9 %); the commission is this platform's own choice.
+# (6 %) and basic telecommunication (9 %); the commission is this platform's own choice. In force
+# from a fixed day, as every fact of the reference data: whenever it is loaded, it says the same.
 FIRST_RULES = {
+    "valid_from_at": datetime(2026, 1, 1, tzinfo=UTC),
     "commission_bp": 300,
     "compute_vat_bp": 600,
     "transport_vat_bp": 900,
@@ -44,7 +46,5 @@ class Command(BaseCommand):
 
     def _first_rules(self) -> int:
         if not RuleSet.objects.exists():
-            now = clock.now()
-            start_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
-            RuleSet.objects.create(valid_from_at=start_at, **FIRST_RULES)
+            RuleSet.objects.create(**FIRST_RULES)
         return RuleSet.objects.count()

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.capacity import builders
-
 
 @pytest.fixture
 def reference(db) -> None:
+    # Imported here: a conftest of a folder named on the command line is read before Django is up.
+    from tests.integration.capacity import builders
+
     builders.load_reference()
