@@ -47,6 +47,23 @@ def free_port(preferred: int | None = None) -> int:
     raise StartError("no free port on 127.0.0.1")
 
 
+def claim_port(port: int) -> socket.socket:
+    """Claim a port among all exchanges of this machine, until the answer is closed or we end.
+
+    The web server shares its port among its processes (``SO_REUSEPORT``), so the kernel would let
+    a second exchange share it too, and each would get half of the other's requests. ``StartError``
+    where another exchange has the claim.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        # An abstract name: no file is left behind, whatever becomes of this process.
+        claim.bind(f"\0compute-exchange-web-{port}")
+    except OSError as error:
+        claim.close()
+        raise StartError(f"port {port} belongs to another exchange that is starting") from error
+    return claim
+
+
 def wait_until(
     ready: Callable[[], bool], *, timeout_s: float, what: str, interval_s: float = 0.05
 ) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +28,7 @@ from exchangectl.preparing import ROOT, choose_broker, choose_database, manage, 
 from exchangectl.process import (
     Child,
     StartError,
+    claim_port,
     free_port,
     started_at_ticks,
     wait_until,
@@ -64,6 +66,7 @@ class Running:
     postgres: PostgreSQL | None
     valkey: Valkey | None
     _lock: IO[str]
+    _port_claim: socket.socket
     _stopped: bool = False
     _restarts: dict[str, list[float]] = field(default_factory=dict)
 
@@ -165,6 +168,7 @@ class Running:
         self._stopped = True
         _stop(self.children, say)
         (self.data_dir / "run.json").unlink(missing_ok=True)
+        self._port_claim.close()
         self._lock.close()
 
     def _write_run_file(self) -> None:
@@ -218,6 +222,7 @@ def start_exchange(
     data_dir = data_dir.resolve()
     lock = _lock(data_dir)
     started: dict[str, Child] = {}
+    claim: socket.socket | None = None
     try:
         _clear_away_leftovers(data_dir, say)
         url, owner_url, postgres = choose_database(
@@ -242,7 +247,7 @@ def start_exchange(
         )
         owner_env = {**env, "DATABASE_OWNER_URL": owner_url}
         prepare(owner_env, migrate=migrate, say=say)
-        port = keep_port(data_dir, "web", 8000) if port is None else free_port(port)
+        port, claim = _choose_web_port(data_dir, port)
         running = Running(
             data_dir=data_dir,
             base_url=f"http://127.0.0.1:{port}",
@@ -252,6 +257,7 @@ def start_exchange(
             postgres=postgres,
             valkey=own_valkey,
             _lock=lock,
+            _port_claim=claim,
         )
         workers = web_workers or int(os.environ.get("WEB_WORKERS", "2"))
         say("starting web, workers and beat")
@@ -264,9 +270,21 @@ def start_exchange(
     except BaseException:
         _stop(started, _quiet)
         (data_dir / "run.json").unlink(missing_ok=True)
+        if claim is not None:
+            claim.close()
         lock.close()
         raise
     return running
+
+
+def _choose_web_port(data_dir: Path, port: int | None) -> tuple[int, socket.socket]:
+    """The port asked for or kept for this folder, where it is free; else another that is."""
+    wanted = keep_port(data_dir, "web", 8000) if port is None else free_port(port)
+    try:
+        return wanted, claim_port(wanted)
+    except StartError:
+        other = free_port()
+        return other, claim_port(other)
 
 
 def _stop(children: Mapping[str, Child], say: Callable[[str], None]) -> None:

@@ -256,3 +256,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 f"{item.nodeid}: the app role may not flush tables; use fresh_database instead "
                 "of django_db(transaction=True)"
             )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where groups are ignored: whole exchanges would run side by side."""
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError("this pytest-xdist ignores groups under this pytest")

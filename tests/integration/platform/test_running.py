@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import urllib.request
 
-from exchangectl.process import wait_until
+import pytest
+
+from exchangectl.process import StartError, claim_port, free_port, wait_until
 
 
 def answer(exchange) -> dict:
@@ -46,3 +48,13 @@ def test_valkey_may_be_emptied_killed_and_started_again(exchange) -> None:
     wait_until(lambda: answer(exchange)["broker"] == "ok", timeout_s=20, what="broker not back")
     exchange.revive()
     assert all(child.alive for child in exchange.children.values())
+
+
+def test_two_exchanges_never_share_a_port() -> None:
+    """The kernel would share it between them, and each would get half of the other's requests."""
+    port = free_port()
+    claim = claim_port(port)
+    with pytest.raises(StartError, match=f"port {port} belongs to another exchange"):
+        claim_port(port)
+    claim.close()
+    claim_port(port).close()
