@@ -29,6 +29,14 @@ class CurrentXid(Func):
     arity = 0
 
 
+class OldestRunningXid(Func):
+    """The id of the oldest transaction that still runs: below it nothing is written any more."""
+
+    function = "pg_snapshot_xmin"
+    template = "%(function)s(pg_current_snapshot())"
+    arity = 0
+
+
 class XidField(models.Field):
     """A transaction id (``xid8``); filled by the database with that of the writing transaction."""
 

@@ -4,7 +4,8 @@ core.errors.ExchangeError
 ├── InsufficientFunds          402  a floor stands in the way
 └── Conflict                   409
     ├── PostingRefused              any other result code of a group
-    └── AccountOpenedDifferently    the account exists with another side, floor or stripes
+    ├── AccountOpenedDifferently    the account exists with another side, floor or stripes
+    └── PeriodMoveRefused           the period is not where that move begins
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ class AccountOpenedDifferently(Conflict):
 
     slug = "account-opened-differently"
     title = "The account is already open in another form"
+
+
+class PeriodMoveRefused(Conflict):
+    """A period moves from open to closing to closed, in the order of periods."""
+
+    slug = "period-move-refused"
+    title = "The period cannot be moved so"
 
 
 def require_ok(results: Iterable[GroupResult]) -> None:

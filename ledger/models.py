@@ -11,7 +11,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from core.models import AppendOnly, CurrentXid, XidField
+from core.models import AppendOnly, CurrentXid, OldestRunningXid, TextArrayField, XidField
 from core.models import Seal as SealOfRows
 
 
@@ -30,14 +30,16 @@ class Account(models.Model):
     """One stripe of an account (most have one). Kept by ``services.post``, opened once, for good.
 
     ``balance`` is the sum of the entries (debits above zero), ``held`` what rests on open holds,
-    ``version`` how many entries there are.
+    ``version`` how many entries there are, ``recorded_at`` when the last of them was recorded.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    # Four bytes: every entry repeats it, beside the two of its position.
+    id = models.AutoField(primary_key=True)
     owner = models.UUIDField()
     balance = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     version = models.BigIntegerField(default=0)
+    recorded_at = models.DateTimeField(null=True)
     normal_side = models.SmallIntegerField(choices=NormalSide)
     stripe = models.SmallIntegerField(default=0)
     stripes = models.SmallIntegerField(default=1)
@@ -57,18 +59,6 @@ class Account(models.Model):
                 name="ledger_available_never_below_floor",
             ),
             models.CheckConstraint(condition=Q(held__gte=0), name="ledger_held_never_negative"),
-            models.CheckConstraint(
-                condition=Q(version__gte=0), name="ledger_account_version_never_negative"
-            ),
-            models.CheckConstraint(
-                condition=Q(normal_side__in=NormalSide.values), name="ledger_normal_side_is_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(stripe__gte=0)
-                & Q(stripe__lt=F("stripes"))
-                & (Q(stripes=1) | Q(floor=False, held=0)),
-                name="ledger_striped_account_has_no_floor_and_no_holds",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -128,11 +118,61 @@ class Hold(models.Model):
         return f"{self.code} {self.id}"
 
 
+class PeriodState(models.TextChoices):
+    OPEN = "open", "Open"  # takes every entry; exactly one is open
+    CLOSING = "closing", "Closing"  # takes only the codes that closing needs
+    CLOSED = "closed", "Closed"  # takes nothing any more
+
+
+class Period(models.Model):
+    """A stretch of the books. A transfer goes into the open one unless its caller names another.
+
+    With ``kept_at``, when a closed period's balances are kept, come ``first_effective_at``, the
+    earliest of the period, and ``last_effective_at`` and ``last_recorded_at``, the latest of this
+    and all earlier periods. No transfer of the period has an ``xid`` below ``first_xid``.
+    """
+
+    id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=64, unique=True)
+    opened_at = models.DateTimeField()
+    closing_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    kept_at = models.DateTimeField(null=True)
+    first_effective_at = models.DateTimeField(null=True)
+    last_effective_at = models.DateTimeField(null=True)
+    last_recorded_at = models.DateTimeField(null=True)
+    first_xid = XidField(db_default=OldestRunningXid())
+    state = models.CharField(max_length=8, choices=PeriodState, default=PeriodState.OPEN)
+    closing_codes = TextArrayField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"],
+                condition=Q(state=PeriodState.OPEN),
+                name="ledger_one_period_is_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", closing_at=None, closed_at=None)
+                | Q(state="closing", closing_at__isnull=False, closed_at=None)
+                | Q(state="closed", closing_at__isnull=False, closed_at__isnull=False),
+                name="ledger_period_knows_when_it_moved",
+            ),
+            models.CheckConstraint(
+                condition=Q(kept_at=None) | Q(state="closed"),
+                name="ledger_period_is_kept_when_closed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Transfer(AppendOnly):
     """A business event in money; its entries stand beside it from the statement that wrote it.
 
     ``xid`` is the writing database transaction, by which sealing knows what may still arrive.
-    ``hold_id`` has no foreign key for the reason given above; the posting call holds its account.
+    Eight columns and none of them null: a ninth, or a null, would cost each row eight bytes.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -140,24 +180,14 @@ class Transfer(AppendOnly):
     effective_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     xid = XidField(db_default=CurrentXid())
+    period = models.ForeignKey(
+        Period, models.PROTECT, related_name="transfers", db_constraint=False, db_index=False
+    )
     entry_count = models.SmallIntegerField()
     code = models.CharField(max_length=64)
-    hold = models.ForeignKey(
-        Hold,
-        models.PROTECT,
-        null=True,
-        related_name="transfers",
-        db_constraint=False,
-        db_index=False,
-    )
 
     class Meta:
-        indexes = [
-            models.Index(fields=["xid"], name="ledger_transfer_xid"),
-            models.Index(
-                fields=["hold"], name="ledger_transfer_of_hold", condition=Q(hold__isnull=False)
-            ),
-        ]
+        indexes = [models.Index(fields=["xid"], name="ledger_transfer_xid")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(entry_count__gte=2), name="ledger_transfer_has_two_entries_or_more"
@@ -171,32 +201,99 @@ class Transfer(AppendOnly):
 class Entry(AppendOnly):
     """One movement of one account: its ``version``-th, after which it stood at ``balance_after``.
 
-    Position 1 to ``entry_count`` within the transfer: with the key below, no entry can come later.
+    Position 1 to ``entry_count`` within the transfer; ``hold`` is the hold of the account that the
+    entry takes from. The index on the transfer is not unique: then PostgreSQL keeps the entries of
+    a transfer as one item of it, in half the space. That none comes later is the guard's to say.
     """
 
-    pk = models.CompositePrimaryKey("transfer_id", "position")
+    pk = models.CompositePrimaryKey("account_id", "version")
     transfer = models.ForeignKey(
         Transfer, models.PROTECT, related_name="entries", db_constraint=False, db_index=False
-    )
-    account = models.ForeignKey(
-        Account, models.PROTECT, related_name="entries", db_constraint=False, db_index=False
     )
     amount = models.BigIntegerField()
     balance_after = models.BigIntegerField()
     version = models.BigIntegerField()
+    account = models.ForeignKey(
+        Account, models.PROTECT, related_name="entries", db_constraint=False, db_index=False
+    )
     position = models.SmallIntegerField()
+    hold = models.ForeignKey(
+        Hold,
+        models.PROTECT,
+        null=True,
+        related_name="entries",
+        db_constraint=False,
+        db_index=False,
+    )
 
     class Meta:
         verbose_name_plural = "entries"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "version"], name="ledger_entry_takes_its_turn_once"
+        indexes = [
+            models.Index(fields=["transfer"], name="ledger_entry_of_transfer"),
+            models.Index(
+                fields=["hold"], name="ledger_entry_of_hold", condition=Q(hold__isnull=False)
             ),
+        ]
+        constraints = [
             models.CheckConstraint(condition=~Q(amount=0), name="ledger_entry_is_not_zero"),
         ]
 
     def __str__(self) -> str:
         return f"{self.transfer_id}/{self.position}"
+
+
+class Reversal(AppendOnly):
+    """A transfer that undoes another one, entry by entry; each is undone at most once."""
+
+    transfer = models.OneToOneField(
+        Transfer, models.PROTECT, primary_key=True, related_name="reversal", db_constraint=False
+    )
+    reverses = models.OneToOneField(
+        Transfer, models.PROTECT, related_name="reversed_by", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"{self.transfer_id} reverses {self.reverses_id}"
+
+
+class PeriodBalance(AppendOnly):
+    """Where an account that moved in a period stood at its end: all that was posted up to it.
+
+    ``version_first`` and ``version_last`` span the account's entries of the period.
+    """
+
+    pk = models.CompositePrimaryKey("account_id", "period_id")
+    account = models.ForeignKey(
+        Account, models.PROTECT, related_name="kept", db_constraint=False, db_index=False
+    )
+    period = models.ForeignKey(
+        Period, models.PROTECT, related_name="balances", db_constraint=False, db_index=False
+    )
+    balance = models.BigIntegerField()
+    turnover = models.BigIntegerField()
+    version_first = models.BigIntegerField()
+    version_last = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.account_id} at the end of {self.period_id}"
+
+
+class PeriodTotal(AppendOnly):
+    """The trial balance at the end of a period: all accounts of a code in a region and asset."""
+
+    pk = models.CompositePrimaryKey("period_id", "region", "asset", "code")
+    period = models.ForeignKey(
+        Period, models.PROTECT, related_name="totals", db_constraint=False, db_index=False
+    )
+    region = models.CharField(max_length=64)
+    asset = models.CharField(max_length=32)
+    code = models.CharField(max_length=64)
+    # Of accounts that stand in debit, and of those that stand in credit; both above zero.
+    debits = models.DecimalField(max_digits=30, decimal_places=0)
+    credits = models.DecimalField(max_digits=30, decimal_places=0)
+
+    def __str__(self) -> str:
+        return f"{self.code} in {self.region} at the end of {self.period_id}"
 
 
 class Seal(SealOfRows):

@@ -6,7 +6,7 @@ yuan), so that fractions, ``NaN`` and infinity cannot be expressed; zero is refu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
@@ -24,7 +24,8 @@ ResultCode: TypeAlias = Literal[
     "hold_exhausted",  # less rests on the hold than is to be posted or released
     "insufficient_funds",  # an account with a floor would be left with available < 0
     "out_of_range",  # a balance would leave 64 bits
-    "period_closed",  # the period of the effective time takes no more entries
+    "period_closed",  # the period named takes no more entries, or not of this code
+    "reversal_refused",  # what is to be reversed is unknown, reversed already, or not the opposite
 ]
 
 
@@ -94,6 +95,8 @@ class PostTransfer:
 
     ``id`` is the caller's and makes the call repeatable. With ``hold`` set, what the transfer
     takes from the hold's account is a partial post of that hold and at most what rests on it.
+    ``reverses`` names the transfer that this one undoes, leg by leg (see ``reversal_of``).
+    ``period``: the period to book it into; ``None``: the open one, and a repeat matches any.
     """
 
     id: UUID
@@ -102,12 +105,34 @@ class PostTransfer:
     effective_at: datetime
     legs: tuple[Leg, ...]
     hold: UUID | None = None
+    reverses: UUID | None = None
+    period: int | None = None
 
     def __post_init__(self) -> None:
         _check_code(self.code)
         _check_aware(self.effective_at)
         if not 2 <= len(self.legs) <= 1000:
             raise ValueError("a transfer has 2 to 1000 legs")
+        if self.reverses is not None and self.hold is not None:
+            raise ValueError("a reversal takes from no hold")
+
+    def is_repeated_by(self, wanted: PostTransfer) -> bool:
+        """Whether ``wanted`` asks for what this transfer is."""
+        return self == wanted or (wanted.period is None and replace(self, period=None) == wanted)
+
+
+def reversal_of(
+    transfer: PostTransfer, *, transfer_id: UUID, code: str, effective_at: datetime
+) -> PostTransfer:
+    """The transfer that undoes ``transfer``: a correction adds, it never changes what is there."""
+    return PostTransfer(
+        id=transfer_id,
+        code=code,
+        reference=transfer.reference,
+        effective_at=effective_at,
+        legs=tuple(Leg(leg.account, -leg.amount) for leg in transfer.legs),
+        reverses=transfer.id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +200,18 @@ class GroupResult:
     ok: bool
     code: ResultCode
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodTerms:
+    """What a period takes: everything while ``open``, ``closing_codes`` while ``closing``."""
+
+    state: str
+    closing_codes: frozenset[str] = frozenset()
+
+    def takes(self, code: str) -> bool:
+        """Whether a transfer of this code may still be booked into the period."""
+        return self.state == "open" or (self.state == "closing" and code in self.closing_codes)
 
 
 @dataclass(frozen=True, slots=True)

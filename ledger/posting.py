@@ -8,8 +8,8 @@ balance and their account's version.
 
 Which refusal is named where several hold: first what is known of the ids (a repeat is recognised
 also where its funds are gone since), then the operations in the order given: of a transfer its
-balance, its hold, its accounts leg by leg, what rests on the hold; at the end of the group its
-floors.
+balance, its period, what it reverses, its hold, its accounts leg by leg, what rests on the hold; at
+the end of the group its floors.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ledger.operations import (
     Group,
     GroupResult,
     Operation,
+    PeriodTerms,
     PostTransfer,
     ReleaseHold,
     ResultCode,
@@ -35,8 +36,8 @@ _MOST = 2**63 - 1
 _OK = GroupResult(True, "ok")
 _EXISTS = GroupResult(True, "exists")
 
-# transfer id, position, account id, amount, balance after, version
-EntryRow = tuple[UUID, int, int, int, int, int]
+# transfer id, position, account id, amount, balance after, version, hold id
+EntryRow = tuple[UUID, int, int, int, int, int, UUID | None]
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class AccountState:
     balance: int
     held: int
     version: int
+    recorded_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class _RefusedError(Exception):
 class _Group:
     """What the group under judgement has touched, as it was before."""
 
-    accounts: dict[int, tuple[AccountState, AccountKey, int, int, int]] = field(
+    accounts: dict[int, tuple[AccountState, AccountKey, int, int, int, datetime | None]] = field(
         default_factory=dict
     )
     holds: dict[UUID, tuple[HoldState, tuple[int, int, str | None, datetime | None, object]]] = (
@@ -107,7 +109,11 @@ class Posting:
     """The state of one call: what was locked and read, and what is to be written.
 
     ``accounts``: the locked stripe of each key. ``holds`` and ``transfers``: those that exist
-    already of the ids that the groups name.
+    already of the ids that the groups name; ``reversed``: which of them are reversed already.
+    ``periods``: those that are not closed, and those named; one of them is open.
+
+    ``recorded_at`` is ``now``, or the latest that any of the accounts was recorded at where clocks
+    differ: along an account's entries it never falls.
     """
 
     def __init__(
@@ -117,12 +123,20 @@ class Posting:
         holds: dict[UUID, HoldState],
         transfers: dict[UUID, PostTransfer],
         now: datetime,
+        periods: dict[int, PeriodTerms] | None = None,
+        reversed_ids: set[UUID] | None = None,
     ) -> None:
         self._accounts = accounts
         self._holds = holds
         self._transfers = transfers
         self._now = now
-        self.new_transfers: list[PostTransfer] = []
+        self._periods = periods or {}
+        self._reversed = reversed_ids or set()
+        self._open_period = next((n for n, p in self._periods.items() if p.state == "open"), None)
+        self.recorded_at = max(
+            [now, *(a.recorded_at for a in accounts.values() if a.recorded_at is not None)]
+        )
+        self.new_transfers: list[tuple[PostTransfer, int]] = []
         self.new_entries: list[EntryRow] = []
         self.new_holds: dict[UUID, HoldState] = {}
         self.changed_holds: dict[UUID, HoldState] = {}
@@ -152,7 +166,7 @@ class Posting:
         for operation in group:
             if type(operation) is PostTransfer:
                 stored = self._transfers.get(operation.id)
-                same = stored == operation
+                same = stored is not None and stored.is_repeated_by(operation)
             elif type(operation) is CreateHold:
                 hold = self._holds.get(operation.id)
                 stored, same = hold, hold is not None and hold.is_repeated_by(operation)  # type: ignore[assignment]
@@ -203,6 +217,9 @@ class Posting:
         if transfer.id in self._transfers:
             raise _RefusedError("conflicting_content", f"{transfer.id} stands twice in the group")
         _check_balanced(transfer)
+        period = self._check_period(transfer)
+        if transfer.reverses is not None:
+            self._check_reversal(transfer, transfer.reverses)
         hold = None if transfer.hold is None else self._find_hold(transfer.hold)
         taken = 0
         rows = self.new_entries
@@ -210,10 +227,22 @@ class Posting:
             account = self._touch(leg.account)
             account.balance = balance = account.balance + leg.amount
             account.version = version = account.version + 1
+            account.recorded_at = self.recorded_at
             if not -_MOST <= balance <= _MOST:
                 raise _RefusedError("out_of_range", f"{_name(leg.account)} would leave 64 bits")
-            rows.append((transfer.id, position, account.id, leg.amount, balance, version))
-            if hold is not None and hold.account is account:
+            held_here = hold is not None and hold.account is account
+            rows.append(
+                (
+                    transfer.id,
+                    position,
+                    account.id,
+                    leg.amount,
+                    balance,
+                    version,
+                    transfer.hold if held_here else None,
+                )
+            )
+            if held_here:
                 taken -= leg.amount * account.side
         if hold is not None:
             if taken <= 0:
@@ -222,7 +251,30 @@ class Posting:
                 )
             self._take_from(hold, posted=taken, resolution="posted")
         self._transfers[transfer.id] = transfer
-        self.new_transfers.append(transfer)
+        self.new_transfers.append((transfer, period))
+        if transfer.reverses is not None:
+            self._reversed.add(transfer.reverses)
+
+    def _check_period(self, transfer: PostTransfer) -> int:
+        period = self._open_period if transfer.period is None else transfer.period
+        if period is None:
+            raise _RefusedError("period_closed", "no period is open")
+        terms = self._periods.get(period)
+        if terms is None or not terms.takes(transfer.code):
+            raise _RefusedError("period_closed", f"period {period} takes no {transfer.code}")
+        return period
+
+    def _check_reversal(self, transfer: PostTransfer, reverses: UUID) -> None:
+        original = self._transfers.get(reverses)
+        if original is None:
+            raise _RefusedError("reversal_refused", f"there is no transfer {reverses}")
+        if reverses in self._reversed:
+            raise _RefusedError("reversal_refused", f"{reverses} is reversed already")
+        undone = sorted((leg.account, -leg.amount) for leg in original.legs)
+        if undone != sorted((leg.account, leg.amount) for leg in transfer.legs):
+            raise _RefusedError(
+                "reversal_refused", f"the legs are not the opposite of those of {reverses}"
+            )
 
     def _create(self, wanted: CreateHold) -> None:
         if wanted.id in self._holds:
@@ -292,6 +344,7 @@ class Posting:
                 account.balance,
                 account.held,
                 account.version,
+                account.recorded_at,
             )
         return account
 
@@ -326,8 +379,9 @@ class Posting:
 
     def _undo(self, transfers: int, entries: int) -> None:
         group = self._group
-        for account, _, balance, held, version in group.accounts.values():
+        for account, _, balance, held, version, recorded_at in group.accounts.values():
             account.balance, account.held, account.version = balance, held, version
+            account.recorded_at = recorded_at
         for hold, before in group.holds.values():
             (
                 hold.posted,
@@ -338,8 +392,10 @@ class Posting:
             ) = before  # type: ignore[assignment]
         for hold_id in group.new_holds:
             del self._holds[hold_id]
-        for transfer in self.new_transfers[transfers:]:
+        for transfer, _ in self.new_transfers[transfers:]:
             del self._transfers[transfer.id]
+            if transfer.reverses is not None:
+                self._reversed.discard(transfer.reverses)
         del self.new_transfers[transfers:], self.new_entries[entries:]
 
 
@@ -367,16 +423,70 @@ def named_holds(groups: Sequence[Group]) -> set[UUID]:
 
 
 def named_transfers(groups: Sequence[Group]) -> list[UUID]:
-    """The ids of the transfers in the groups."""
-    return [op.id for group in groups for op in group if type(op) is PostTransfer]
+    """The ids of the transfers in the groups, and of those that they reverse."""
+    ids = [op.id for group in groups for op in group if type(op) is PostTransfer]
+    return ids + named_reversals(groups)
 
 
-def _check_balanced(transfer: PostTransfer) -> None:
+def named_reversals(groups: Sequence[Group]) -> list[UUID]:
+    """The ids of the transfers that the groups reverse."""
+    return [
+        op.reverses
+        for group in groups
+        for op in group
+        if type(op) is PostTransfer and op.reverses is not None
+    ]
+
+
+def named_periods(groups: Sequence[Group]) -> set[int]:
+    """The periods that transfers in the groups name themselves."""
+    return {
+        op.period
+        for group in groups
+        for op in group
+        if type(op) is PostTransfer and op.period is not None
+    }
+
+
+def is_plain(groups: Sequence[Group]) -> bool:
+    """Whether all that is asked for is transfers without hold, reversal or period, balanced and
+    with different ids: what the fast path takes (``whole_set``)."""
+    ids: set[UUID] = set()
+    for group in groups:
+        for op in group:
+            if (
+                type(op) is not PostTransfer
+                or op.hold is not None
+                or op.reverses is not None
+                or op.period is not None
+                or not _is_balanced(op)
+            ):
+                return False
+            ids.add(op.id)
+    return bool(ids) and len(ids) == sum(map(len, groups))
+
+
+def _is_balanced(transfer: PostTransfer) -> bool:
+    """Whether the legs sum to zero in each region and asset; quick where there is one of them."""
+    region, asset = transfer.legs[0].account[2:]
+    total = 0
+    for leg in transfer.legs:
+        if leg.account[2] != region or leg.account[3] != asset:
+            return not any(_left(transfer).values())
+        total += leg.amount
+    return total == 0
+
+
+def _left(transfer: PostTransfer) -> dict[tuple[str, str], int]:
     sums: dict[tuple[str, str], int] = {}
     for leg in transfer.legs:
         place = leg.account[2:]  # region, asset
         sums[place] = sums.get(place, 0) + leg.amount
-    for (region, asset), total in sums.items():
+    return sums
+
+
+def _check_balanced(transfer: PostTransfer) -> None:
+    for (region, asset), total in _left(transfer).items():
         if total:
             raise _RefusedError(
                 "unbalanced", f"the legs of {transfer.id} in {region} leave {total} {asset}"

@@ -20,9 +20,10 @@ class _SealedTransfers(SealedTable):
             f"to_jsonb({alias}.{column} AT TIME ZONE 'UTC')" for column in self.instants
         )
         return f"""sha256(convert_to(jsonb_build_array(
-            {alias}.id, {alias}.code, {alias}.reference, {alias}.hold_id, {alias}.entry_count,
+            {alias}.id, {alias}.code, {alias}.reference, {alias}.period_id, {alias}.entry_count,
             {instants},
-            (SELECT jsonb_agg(jsonb_build_array(e.account_id, e.amount, e.balance_after, e.version)
+            (SELECT jsonb_agg(jsonb_build_array(e.account_id, e.amount, e.balance_after, e.version,
+                                                e.hold_id)
                               ORDER BY e.position)
                FROM ledger_entry e WHERE e.transfer_id = {alias}.id))::text, 'UTF8'))"""  # noqa: S608 - the alias is core.sealing's
 
@@ -32,6 +33,6 @@ SEALED = _SealedTransfers(
     table="ledger_transfer",
     seals="ledger_seal",
     key="id",
-    columns=("id", "code", "reference", "hold_id", "entry_count"),
+    columns=("id", "code", "reference", "period_id", "entry_count"),
     instants=("effective_at", "recorded_at"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -16,9 +16,22 @@ from django.db.models import F
 
 from ledger.models import Account, Hold
 from ledger.operations import AccountKey, Balance, PostTransfer
+from ledger.past import Clock, balance_at, trial_balance_rows
 from ledger.statements import known_transfers
 
-Clock = Literal["effective", "recorded"]
+__all__ = [
+    "Clock",
+    "HoldView",
+    "StatementLine",
+    "TrialBalance",
+    "balance_at",
+    "balances",
+    "holds",
+    "open_holds",
+    "statement",
+    "transfers",
+    "trial_balance",
+]
 
 _KEYS = """unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
            AS wanted (owner, code, region, asset)"""
@@ -28,14 +41,6 @@ _BALANCES = f"""
       FROM {_KEYS} JOIN ledger_account a USING (owner, code, region, asset)
      GROUP BY a.owner, a.code, a.region, a.asset
 """  # noqa: S608 - constants of this file
-
-_BALANCE_AT = """
-    SELECT COALESCE(sum(e.amount * a.normal_side), 0)
-      FROM ledger_account a
-      JOIN ledger_entry e ON e.account_id = a.id
-      JOIN ledger_transfer t ON t.id = e.transfer_id
-     WHERE (a.owner, a.code, a.region, a.asset) = (%s, %s, %s, %s) AND t.{clock}_at <= %s
-"""
 
 _STATEMENT = """
     SELECT e.version, t.id, t.code, t.reference, t.effective_at, t.recorded_at,
@@ -71,15 +76,9 @@ _TRIAL_BALANCE_NOW = """
      GROUP BY a.region, a.asset, a.code ORDER BY a.region, a.asset, a.code
 """
 
-_TRIAL_BALANCE_AT = """
-    SELECT a.region, a.asset, a.code,
-           COALESCE(sum(b.balance) FILTER (WHERE b.balance > 0), 0),
-           COALESCE(-sum(b.balance) FILTER (WHERE b.balance < 0), 0)
-      FROM (SELECT e.account_id, sum(e.amount) AS balance
-              FROM ledger_transfer t JOIN ledger_entry e ON e.transfer_id = t.id
-             WHERE t.{clock}_at <= %s GROUP BY e.account_id) b
-      JOIN ledger_account a ON a.id = b.account_id
-     GROUP BY a.region, a.asset, a.code ORDER BY a.region, a.asset, a.code
+_TRIAL_BALANCE_KEPT = """
+    SELECT region, asset, code, debits, credits FROM ledger_periodtotal
+     WHERE period_id = %s ORDER BY region, asset, code
 """
 
 
@@ -139,11 +138,6 @@ def balances(keys: Iterable[AccountKey]) -> dict[AccountKey, Balance]:
     return wanted
 
 
-def balance_at(key: AccountKey, at: datetime, *, by: Clock = "effective") -> int:
-    """The balance of the entries effective (or recorded) up to and including ``at``."""
-    return int(_rows(_BALANCE_AT.format(clock=_known(by)), [*key, at])[0][0])
-
-
 def statement(key: AccountKey, *, after: int = 0, limit: int = 100) -> list[StatementLine]:
     """The account's entries in the order of booking, from the one after number ``after``.
 
@@ -156,12 +150,17 @@ def statement(key: AccountKey, *, after: int = 0, limit: int = 100) -> list[Stat
     return [StatementLine(*line) for line in _rows(sql, [*key, after, limit])]
 
 
-def trial_balance(as_of: datetime | None = None, *, by: Clock = "effective") -> list[TrialBalance]:
-    """The books of each region and asset, now or of the entries up to and including ``as_of``."""
-    if as_of is None:
-        rows = _rows(_TRIAL_BALANCE_NOW, [])
+def trial_balance(
+    as_of: datetime | None = None, *, by: Clock = "effective", period: int | None = None
+) -> list[TrialBalance]:
+    """The books of each region and asset: now, of the entries up to and including ``as_of``, or at
+    the end of a closed ``period`` (from the balances kept at its close)."""
+    if period is not None:
+        rows = _rows(_TRIAL_BALANCE_KEPT, [period])
+    elif as_of is not None:
+        rows = trial_balance_rows(as_of, by=by)
     else:
-        rows = _rows(_TRIAL_BALANCE_AT.format(clock=_known(by)), [as_of])
+        rows = _rows(_TRIAL_BALANCE_NOW, [])
     books: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
     for region, asset, code, debits, credits_ in rows:
         books.setdefault((region, asset), {})[code] = (int(debits), int(credits_))
@@ -223,12 +222,6 @@ def _hold_views(**conditions: Any) -> Iterator[HoldView]:
             resolution=hold.resolution,
             resolved_at=hold.resolved_at,
         )
-
-
-def _known(by: Clock) -> str:
-    if by not in ("effective", "recorded"):
-        raise ValueError("a moment is 'effective' or 'recorded'")
-    return by
 
 
 def _rows(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:

@@ -27,10 +27,20 @@ from ledger.operations import (
     Operation,
     PostTransfer,
     ReleaseHold,
+    reversal_of,
 )
-from ledger.posting import Posting, named_accounts, named_holds, named_transfers
+from ledger.posting import (
+    Posting,
+    is_plain,
+    named_accounts,
+    named_holds,
+    named_periods,
+    named_reversals,
+    named_transfers,
+)
 from ledger.sealing import SEALED
-from ledger.statements import known_holds, known_transfers, write
+from ledger.statements import known_holds, known_periods, known_transfers, reversed_of, write
+from ledger.whole_set import post_whole_set
 
 __all__ = [
     "AccountKey",
@@ -47,6 +57,7 @@ __all__ = [
     "expire_holds",
     "open_accounts",
     "post",
+    "reversal_of",
     "seal_transfers",
 ]
 
@@ -80,11 +91,14 @@ def post(groups: Sequence[Group], *, now: datetime) -> list[GroupResult]:
     the others be. A group whose ids are known with the same content is answered ``exists``. Floors
     are judged at the end of each group. ``now`` is recorded as the time of writing.
 
-    Four statements however many groups there are: lock the accounts by id, read what is known of
-    the ids, of the holds, and write. Raises only for values that are no operations at all.
+    Plain transfers of which all hold are written in one round trip. Otherwise a handful of
+    statements, however many groups there are: lock the accounts by id, read what is known of the
+    ids, the holds and the periods, and write. Raises only for values that are no operations at all.
     """
     if not groups:
         return []
+    if is_plain(groups) and post_whole_set(groups, now=now):
+        return [GroupResult(True, "ok")] * len(groups)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with transaction.atomic():
@@ -133,11 +147,11 @@ def expire_holds(*, now: datetime, limit: int = 1000) -> int:
     if not overdue:
         return 0
     with transaction.atomic():
-        accounts = lock_accounts(keys=(), holds=overdue, stripe=0)
+        accounts = lock_accounts(keys=(), holds=overdue)
         holds = known_holds(overdue, accounts=accounts)
         posting = Posting(accounts=accounts, holds=holds, transfers={}, now=now)
         expired = sum([posting.expire(hold_id) for hold_id in overdue])
-        write(posting, now=now)
+        write(posting)
     return expired
 
 
@@ -148,17 +162,17 @@ def seal_transfers(*, now: datetime) -> int:
 
 def _post(groups: Sequence[Group], *, now: datetime) -> list[GroupResult]:
     transfers, holds = named_transfers(groups), named_holds(groups)
-    # One stripe a call: of a hot account a batch locks and updates a single row.
-    stripe = (transfers[0].int if transfers else 0) & 0x7FFF
-    accounts = lock_accounts(keys=named_accounts(groups), holds=holds, stripe=stripe)
+    accounts = lock_accounts(keys=named_accounts(groups), holds=holds)
     posting = Posting(
         accounts=accounts,
         holds=known_holds(holds, accounts=accounts),
         transfers=known_transfers(transfers),
+        periods=known_periods(named_periods(groups)) if transfers else {},
+        reversed_ids=reversed_of(named_reversals(groups)),
         now=now,
     )
     results = [posting.judge(group) for group in groups]
-    write(posting, now=now)
+    write(posting)
     return results
 
 

@@ -14,15 +14,16 @@ from uuid import UUID
 
 from django.db import connection
 
-from ledger.operations import AccountKey, Leg, PostTransfer
+from ledger.operations import AccountKey, Leg, PeriodTerms, PostTransfer
 from ledger.posting import AccountState, HoldState, Posting
 
 _KNOWN_TRANSFERS = """
-    SELECT t.id, t.code, t.reference, t.effective_at, t.hold_id,
+    SELECT t.id, t.code, t.reference, t.effective_at, t.period_id, r.reverses_id, e.hold_id,
            a.owner, a.code, a.region, a.asset, e.amount
       FROM ledger_transfer t
       JOIN ledger_entry e ON e.transfer_id = t.id
       JOIN ledger_account a ON a.id = e.account_id
+      LEFT JOIN ledger_reversal r ON r.transfer_id = t.id
      WHERE t.id = ANY (%s::uuid[])
      ORDER BY e.transfer_id, e.position
 """
@@ -36,25 +37,38 @@ _KNOWN_HOLDS = """
      WHERE h.id = ANY (%s::uuid[])
 """
 
+_REVERSED = "SELECT r.reverses_id FROM ledger_reversal r WHERE r.reverses_id = ANY (%s::uuid[])"
+
+_PERIODS = """
+    SELECT p.id, p.state, p.closing_codes FROM ledger_period p
+     WHERE p.state <> 'closed' OR p.id = ANY (%s::int[])
+"""
+
 _NEW_TRANSFERS = """
     INSERT INTO ledger_transfer
-           (id, code, reference, effective_at, recorded_at, hold_id, entry_count)
-    SELECT id, code, reference, effective_at, %s::timestamptz, hold_id, entry_count
-      FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[], %s::uuid[], %s::int2[])
-           AS t (id, code, reference, effective_at, hold_id, entry_count)
+           (id, code, reference, effective_at, recorded_at, period_id, entry_count)
+    SELECT id, code, reference, effective_at, %s::timestamptz, period_id, entry_count
+      FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::int2[])
+           AS t (id, code, reference, effective_at, period_id, entry_count)
 """
 
 _NEW_ENTRIES = """
-    INSERT INTO ledger_entry (transfer_id, position, account_id, amount, balance_after, version)
+    INSERT INTO ledger_entry (transfer_id, position, account_id, amount, balance_after, version,
+                              hold_id)
     SELECT * FROM unnest(
-           %s::uuid[], %s::int2[], %s::int8[], %s::int8[], %s::int8[], %s::int8[])
+           %s::uuid[], %s::int2[], %s::int4[], %s::int8[], %s::int8[], %s::int8[], %s::uuid[])
+"""
+
+_NEW_REVERSALS = """
+    INSERT INTO ledger_reversal (transfer_id, reverses_id)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[])
 """
 
 _NEW_HOLDS = """
     INSERT INTO ledger_hold (id, account_id, amount, code, reference, created_at, expires_at,
                              posted, released, resolution, resolved_at)
     SELECT * FROM unnest(
-           %s::uuid[], %s::int8[], %s::int8[], %s::text[], %s::uuid[], %s::timestamptz[],
+           %s::uuid[], %s::int4[], %s::int8[], %s::text[], %s::uuid[], %s::timestamptz[],
            %s::timestamptz[], %s::int8[], %s::int8[], %s::text[], %s::timestamptz[])
 """
 
@@ -70,28 +84,53 @@ _CHANGED_HOLDS = """
 
 _CHANGED_ACCOUNTS = """
     UPDATE ledger_account a
-       SET balance = n.balance, held = n.held, version = n.version
-      FROM unnest(%s::int8[], %s::int8[], %s::int8[], %s::int8[])
-           AS n (id, balance, held, version)
+       SET balance = n.balance, held = n.held, version = n.version, recorded_at = n.recorded_at
+      FROM unnest(%s::int4[], %s::int8[], %s::int8[], %s::int8[], %s::timestamptz[])
+           AS n (id, balance, held, version, recorded_at)
      WHERE a.id = n.id
 """
 
 
 def known_transfers(ids: Collection[UUID]) -> dict[UUID, PostTransfer]:
     """Those of ``ids`` that are posted already, as the caller once asked for them."""
-    found: dict[UUID, PostTransfer] = {}
     if not ids:
-        return found
+        return {}
     legs: dict[UUID, list[Leg]] = {}
-    heads: dict[UUID, tuple[str, UUID, datetime, UUID | None]] = {}
-    for id_, code, reference, effective_at, hold, *key, amount in prepared(
+    holds: dict[UUID, UUID] = {}
+    heads: dict[UUID, tuple[str, UUID, datetime, int, UUID | None]] = {}
+    for id_, code, reference, effective_at, period, reverses, hold, *key, amount in prepared(
         _KNOWN_TRANSFERS, [list(ids)]
     ):
-        heads[id_] = (code, reference, effective_at, hold)
+        heads[id_] = (code, reference, effective_at, period, reverses)
         legs.setdefault(id_, []).append(Leg(AccountKey(*key), amount))
-    for id_, (code, reference, effective_at, hold) in heads.items():
-        found[id_] = PostTransfer(id_, code, reference, effective_at, tuple(legs[id_]), hold)
-    return found
+        if hold is not None:
+            holds[id_] = hold
+    return {
+        id_: PostTransfer(
+            id_,
+            code,
+            reference,
+            effective_at,
+            tuple(legs[id_]),
+            hold=holds.get(id_),
+            reverses=reverses,
+            period=period,
+        )
+        for id_, (code, reference, effective_at, period, reverses) in heads.items()
+    }
+
+
+def reversed_of(ids: Collection[UUID]) -> set[UUID]:
+    """Those of ``ids`` that are reversed already."""
+    return {row[0] for row in prepared(_REVERSED, [list(ids)])} if ids else set()
+
+
+def known_periods(ids: Collection[int]) -> dict[int, PeriodTerms]:
+    """What each period takes that is not closed, or is one of ``ids``."""
+    return {
+        id_: PeriodTerms(state, frozenset(codes))
+        for id_, state, codes in prepared(_PERIODS, [list(ids)])
+    }
 
 
 def known_holds(
@@ -113,13 +152,13 @@ def known_holds(
     return found
 
 
-def write(posting: Posting, *, now: datetime) -> None:
+def write(posting: Posting) -> None:
     """Write what the posting came to, in one statement."""
     parts: list[str] = []
     values: list[Any] = []
     if posting.new_transfers:
         parts += [_NEW_TRANSFERS, _NEW_ENTRIES]
-        values += [now, *_transfer_columns(posting.new_transfers)]
+        values += [posting.recorded_at, *_transfer_columns(posting.new_transfers)]
         values += _columns(posting.new_entries)
     if posting.new_holds:
         parts.append(_NEW_HOLDS)
@@ -133,16 +172,21 @@ def write(posting: Posting, *, now: datetime) -> None:
     if posting.changed_accounts:
         parts.append(_CHANGED_ACCOUNTS)
         values += _columns(
-            (a.id, a.balance, a.held, a.version) for a in posting.changed_accounts.values()
+            (a.id, a.balance, a.held, a.version, a.recorded_at)
+            for a in posting.changed_accounts.values()
         )
     if parts:
         steps = ", ".join(f"step_{n} AS ({part})" for n, part in enumerate(parts))
         prepared(f"WITH {steps} SELECT", values)
+    # After the transfers: the guard compares them with what they reverse.
+    reversals = [(t.id, t.reverses) for t, _ in posting.new_transfers if t.reverses is not None]
+    if reversals:
+        prepared(f"WITH step AS ({_NEW_REVERSALS}) SELECT", _columns(reversals))
 
 
-def _transfer_columns(transfers: list[PostTransfer]) -> list[list[Any]]:
+def _transfer_columns(transfers: list[tuple[PostTransfer, int]]) -> list[list[Any]]:
     return _columns(
-        (t.id, t.code, t.reference, t.effective_at, t.hold, len(t.legs)) for t in transfers
+        (t.id, t.code, t.reference, t.effective_at, period, len(t.legs)) for t, period in transfers
     )
 
 

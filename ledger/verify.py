@@ -71,12 +71,9 @@ _CHECKS: dict[str, tuple[str, str]] = {
         """
         SELECT count(*), count(*) FILTER (WHERE h.posted <> COALESCE(t.taken, 0))
           FROM ledger_hold h
-          LEFT JOIN (SELECT t.hold_id, sum(-e.amount * a.normal_side) AS taken
-                       FROM ledger_transfer t
-                       JOIN ledger_hold h ON h.id = t.hold_id
-                       JOIN ledger_entry e ON e.transfer_id = t.id AND e.account_id = h.account_id
-                       JOIN ledger_account a ON a.id = e.account_id
-                      GROUP BY t.hold_id) t ON t.hold_id = h.id
+          LEFT JOIN (SELECT e.hold_id, sum(-e.amount * a.normal_side) AS taken
+                       FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
+                      WHERE e.hold_id IS NOT NULL GROUP BY e.hold_id) t ON t.hold_id = h.id
         """,
     ),
     "ledger.clearing": (

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0002_guards'),
         ('exchange', '0002_guards'),
+        ('ledger', '0003_post_whole_set'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -45,6 +46,7 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField(help_text='the cut-off: planned, then actual')),
                 ('closed_at', models.DateTimeField(null=True)),
                 ('state', models.CharField(choices=[('open', 'Open'), ('closing', 'Closing'), ('closed', 'Closed')], default='open', max_length=16)),
+                ('ledger_period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.period')),
             ],
             options={
                 'ordering': ['id'],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
+from ledger.models import Period
+
 
 class PeriodState(models.TextChoices):
     OPEN = "open", "Open"  # takes charges; exactly one is open
@@ -21,6 +23,8 @@ class SettlementPeriod(models.Model):
     ends_at = models.DateTimeField(help_text="the cut-off: planned, then actual")
     closed_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=16, choices=PeriodState.choices, default=PeriodState.OPEN)
+    # Where the books of the day are kept: what settles it is booked there too.
+    ledger_period = models.ForeignKey(Period, models.PROTECT, related_name="+")
 
     class Meta:
         ordering = ["id"]

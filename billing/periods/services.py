@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from billing.periods.locks import lock_open_period, share_open_period
 from billing.periods.models import PeriodState, SettlementPeriod
 from billing.periods.states import PERIOD_TRANSITIONS
 from core.states import next_state
+from ledger import periods as ledger
 
 _ATTEMPTS = 3
 
@@ -34,7 +36,10 @@ def ensure_open_period(*, now: datetime) -> SettlementPeriod:
             SettlementPeriod.objects.bulk_create(
                 [
                     SettlementPeriod(
-                        date=day, starts_at=_begins_at(day), ends_at=_begins_at(day + _DAY)
+                        date=day,
+                        starts_at=_begins_at(day),
+                        ends_at=_begins_at(day + _DAY),
+                        ledger_period=ledger.open_period(),
                     )
                 ],
                 ignore_conflicts=True,
@@ -42,8 +47,19 @@ def ensure_open_period(*, now: datetime) -> SettlementPeriod:
     raise NoOpenPeriod("The next period is just being opened; try again.")
 
 
-def cut_off(*, actor: Actor, now: datetime) -> SettlementPeriod:
+def hold_the_books() -> None:
+    """Let nothing be posted until the caller's transaction ends; waits for what is being posted.
+
+    For a transaction that posts and then cuts off: to ask for this only at the cut-off could wait
+    for somebody who waits for what was posted.
+    """
+    ledger.hold_still()
+
+
+def cut_off(*, actor: Actor, closing_codes: Collection[str], now: datetime) -> SettlementPeriod:
     """Set the open period to closing and open the next one, in one transaction.
+
+    The ledger's period goes with it; ``closing_codes`` are what may still be posted into it.
 
     Business goes on: charges that come later are in the next period. The cut-off may come before
     the day is over (then the next period begins early) or after (days without a cut-off have
@@ -60,8 +76,14 @@ def cut_off(*, actor: Actor, now: datetime) -> SettlementPeriod:
         period.ends_at = max(now, period.starts_at + timedelta(microseconds=1))
         period.save(update_fields=["state", "ends_at"])
         day = max(period.date + _DAY, _operator_date(now))
+        _, books = ledger.open_next_period(
+            name=day.isoformat(), now=now, closing_codes=closing_codes
+        )
         SettlementPeriod.objects.create(
-            date=day, starts_at=period.ends_at, ends_at=_begins_at(day + _DAY)
+            date=day,
+            starts_at=period.ends_at,
+            ends_at=_begins_at(day + _DAY),
+            ledger_period=books,
         )
         if not actor.is_system:
             audit.record(
@@ -88,6 +110,25 @@ def close(*, period: SettlementPeriod, now: datetime) -> None:
     )
     period.closed_at = now
     period.save(update_fields=["state", "closed_at"])
+
+
+def close_books(*, now: datetime) -> int:
+    """Close the ledger's periods of the days that are settled; returns how many.
+
+    A day without charges is never settled by itself: it closes with the next one that is. Not in
+    the transaction that settles, which has posted and must not wait for others who post.
+    """
+    settled = (
+        SettlementPeriod.objects.filter(state=PeriodState.CLOSED)
+        .order_by("-ledger_period_id")
+        .values_list("ledger_period_id", flat=True)
+        .first()
+    )
+    due = [] if settled is None else ledger.closing_periods(up_to=settled)
+    for period_id in due:
+        ledger.close_period(period_id, now=now)
+    ledger.keep_balances(now=now)
+    return len(due)
 
 
 _DAY = timedelta(days=1)

@@ -59,7 +59,7 @@ _CHECKS: dict[str, tuple[str, str]] = {
                  JOIN ledger_entry entry ON entry.transfer_id = transfer.id
                  JOIN ledger_account account ON account.id = entry.account_id
                 WHERE transfer.id = charge.id AND transfer.code = 'charge.usage'
-                  AND transfer.hold_id = charge.lease_id
+                  AND entry.hold_id = charge.lease_id
                   AND account.owner = charge.buyer_id AND account.code = 'available') taken ON true
          WHERE charge.amount_micro > 0
         """,

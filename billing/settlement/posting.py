@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from billing.settlement.models import ObligationKind, Payout, SettlementBatch
@@ -24,14 +25,17 @@ from ledger.services import AccountKey, Leg, PostTransfer
 
 SETTLEMENT_CLEARING = "settlement.clearing"
 SETTLEMENT_PAYOUT = "settlement.payout"
+# What a period that is being settled still takes.
+CLOSING_CODES = (SETTLEMENT_CLEARING, SETTLEMENT_PAYOUT)
 
 
 def batch_transfers(batch: SettlementBatch, *, effective_at: datetime) -> list[PostTransfer]:
-    """Every transfer of a batch, in a fixed order."""
-    return [
+    """Every transfer of a batch, in a fixed order; all go into the books of its period."""
+    moved = [
         *_clearing_transfers(batch, effective_at=effective_at),
         *_payout_transfers(batch.payouts.order_by("id"), effective_at=effective_at),
     ]
+    return [replace(each, period=batch.period.ledger_period_id) for each in moved]
 
 
 def _clearing_transfers(

@@ -32,7 +32,7 @@ from billing.settlement.errors import (
 )
 from billing.settlement.locks import lock_batch
 from billing.settlement.models import BatchState, PayoutState, SettlementBatch
-from billing.settlement.posting import batch_transfers
+from billing.settlement.posting import CLOSING_CODES, batch_transfers
 from billing.settlement.states import BATCH_OPEN, BATCH_TRANSITIONS
 from core.errors import InvalidInput, Unavailable
 from core.ids import new_id
@@ -67,9 +67,10 @@ def cut_off(*, actor: Actor, now: datetime) -> SettlementPeriod:
         # Alone with the period from here on: other raters wait, and go on in the next one.
         if lock_open_period() is None:
             ensure_open_period(now=now)
+        periods.hold_the_books()
         while rate_pending(now=now):
             pass
-        return periods.cut_off(actor=actor, now=now)
+        return periods.cut_off(actor=actor, closing_codes=CLOSING_CODES, now=now)
 
 
 def cut_off_due_period(*, now: datetime) -> SettlementPeriod | None:
@@ -181,6 +182,8 @@ def execute_batch(*, batch_id: UUID, now: datetime) -> SettlementBatch:
             if refusal:
                 log.error("settlement_batch_failed", batch=str(batch.pk), reason=refusal)
                 _move(actor, batch, "fail", now=now, state_reason=refusal[:MAX_REASON])
+    if batch.state == BatchState.SETTLED:
+        periods.close_books(now=now)
     return batch
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from billing.periods import services as periods
 from billing.settlement import services
 from billing.settlement.models import BatchState, SettlementBatch
 from core import clock
@@ -19,12 +20,13 @@ def execute_batch(*, batch_id: str) -> None:
 
 @shared_task
 def execute_approved() -> None:
-    """Find what a lost wake-up or a killed worker left between approval and settlement."""
+    """Find what a lost wake-up or a killed worker left between approval and closed books."""
     waiting = SettlementBatch.objects.filter(
         state__in=[BatchState.APPROVED, BatchState.EXECUTING]
     ).order_by("id")
     for batch_id in waiting.values_list("pk", flat=True):
         services.execute_batch(batch_id=batch_id, now=clock.now())
+    periods.close_books(now=clock.now())
 
 
 @shared_task

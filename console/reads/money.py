@@ -159,6 +159,8 @@ def transfer(thing_id: UUID) -> Thing | None:
     one = Transfer.objects.filter(id=thing_id).first()
     if one is None:
         return None
+    entries = _entries(one.id)
+    drawn_on = next((each.hold_id for each in entries if each.hold_id), None)
     return Thing(
         kind="transfer",
         id=one.id,
@@ -169,9 +171,9 @@ def transfer(thing_id: UUID) -> Thing | None:
             Fact(_("Reference"), _searched(one.reference)),
             Fact(_("Effective"), cells.instant(one.effective_at)),
             Fact(_("Recorded"), cells.instant(one.recorded_at)),
-            Fact(_("Hold"), cells.thing("hold", one.hold_id)),
+            Fact(_("Hold"), cells.thing("hold", drawn_on)),
         ],
-        tables=[rows.entry_table(_entries(one.id))],
+        tables=[rows.entry_table(entries)],
     )
 
 
@@ -185,7 +187,7 @@ def hold(thing_id: UUID) -> Thing | None:
     one = Hold.objects.select_related("account").filter(id=thing_id).first()
     if one is None:
         return None
-    drawn = list(one.transfers.order_by("id")[: goods.MANY])
+    drawn = list(Transfer.objects.filter(entries__hold=one).order_by("id")[: goods.MANY])
     shown = rows.AccountCells([one.account])
     return Thing(
         kind="hold",

@@ -5,71 +5,59 @@ statement wrote is in place. Together they hold, for the owner's role too:
 
 - a transfer comes with its entries, in one statement, and never gets another;
 - its entries sum to zero in each asset and region;
-- an account's balance and version are those of its entries, and the entries' running balances
-  and versions follow one another without a gap;
+- an account stands where the last of its entries leaves it, and each entry follows on the one
+  before it, so by induction a balance is the sum of its entries, without a gap;
+- a transfer is booked into a period that still takes it;
+- a reversal is the exact opposite of what it reverses;
 - an account is never renamed or given another nature, a hold only shrinks, nothing is removed.
+
+Of what most statements write one question is asked first (``doubtful``); only where it leaves a
+doubt are the rules asked one by one. Some doubts are none: a transfer between two regions, say.
 """
 
 from django.db import migrations
 
 from core.sql import refuse_change_sql
-
-# The rows to look at are those of the statement; the tables are large and grow while a session
-# keeps its plan, which may have been made for a single row. So look-ups into tables are pinned to
-# their indexes (BY_INDEX), and the two sides of an update are hashed (BY_HASH). No LIMIT: it would
-# talk the planner into a plan that is quick only where something is wrong.
-BY_INDEX = """SET enable_seqscan = off SET enable_bitmapscan = off
-        SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off"""
-BY_HASH = """SET enable_seqscan = off SET enable_bitmapscan = off
-        SET enable_nestloop = off SET enable_mergejoin = off"""
-
-
-def guard(table, event, checks, *, transition, tuning, kind="uuid"):
-    """Forward and reverse SQL of one after-statement trigger.
-
-    ``checks``: (name of the broken rule, sentence, query of the first offender or null).
-    """
-    name = f"{table}_guard_{event.lower()}"
-    body = "\n".join(
-        f"""
-        {query}
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION '{sentence}', bad
-                USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = '{rule}';
-        END IF;"""
-        for rule, sentence, query in checks
-    )
-    return (
-        f"""
-    CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
-        {tuning} AS $$
-    DECLARE bad {kind};
-    BEGIN
-        {body}
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER {name} AFTER {event} ON {table} REFERENCING {transition}
-        FOR EACH STATEMENT EXECUTE FUNCTION {name}();
-    """,  # noqa: S608 - built from the constants of this file
-        f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}();",
-    )
-
+from ledger.sql import BY_HASH, BY_INDEX, PERIOD_LOCK, guard_sql
 
 INSERTED = "NEW TABLE AS written"
 UPDATED = "OLD TABLE AS before_it NEW TABLE AS after_it"
 
-NEW_TRANSFERS = guard(
+NEW_TRANSFERS = guard_sql(
     "ledger_transfer",
     "INSERT",
-    [
+    declare="open_period int;",
+    # Whoever moves a period has this lock alone, so its state cannot change until we have ended.
+    before=f"""
+        PERFORM pg_advisory_xact_lock_shared({PERIOD_LOCK});
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            -- An old snapshot does not see a period that was closed meanwhile: fail on its row.
+            PERFORM 1 FROM ledger_period p
+              WHERE p.id IN (SELECT w.period_id FROM written w) FOR KEY SHARE;
+        END IF;
+        SELECT p.id INTO open_period FROM ledger_period p WHERE p.state = 'open';""",
+    # The entries bring each position from 1 to entry_count once: n different powers of two.
+    doubtful="""
+        SELECT bool_or(n.doubtful) INTO doubtful FROM (
+            SELECT w.xid <> pg_current_xact_id() OR w.period_id IS DISTINCT FROM open_period
+                   OR w.entry_count > 60
+                   OR bit_or(1::int8 << e.position)
+                      IS DISTINCT FROM (1::int8 << (w.entry_count + 1)) - 2
+                   OR sum(e.amount) <> 0
+                   OR COALESCE(min(a.version - e.version), -1) < 0 OR count(a.id) <> count(*)
+                   OR min(a.region || '/' || a.asset) <> max(a.region || '/' || a.asset)
+                   AS doubtful
+              FROM written w
+              LEFT JOIN ledger_entry e ON e.transfer_id = w.id
+              LEFT JOIN ledger_account a ON a.id = e.account_id
+             GROUP BY w.id, w.xid, w.period_id, w.entry_count) n;""",
+    rules=[
         (
-            # One entry is enough to look for: the guard of entries lets none in without the rest.
             "ledger_transfer_comes_with_its_entries",
             "transfer % comes without its entries",
             """
         SELECT (array_agg(t.id))[1] INTO bad FROM written t
-          LEFT JOIN ledger_entry e ON e.transfer_id = t.id AND e.position = 1
-         WHERE e.transfer_id IS NULL;""",
+         WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = t.id);""",
         ),
         (
             "ledger_transfer_carries_its_transaction",
@@ -77,86 +65,122 @@ NEW_TRANSFERS = guard(
             """
         SELECT (array_agg(t.id))[1] INTO bad FROM written t WHERE t.xid <> pg_current_xact_id();""",
         ),
-    ],
-    transition=INSERTED,
-    tuning=BY_INDEX,
-)
-
-NEW_ENTRIES = guard(
-    "ledger_entry",
-    "INSERT",
-    [
         (
-            # With the key (transfer, position): exactly 1 to entry_count, once and for all.
+            "ledger_period_takes_no_more",
+            "the period of transfer % does not take it any more",
+            """
+        SELECT (array_agg(t.id))[1] INTO bad FROM written t
+         WHERE NOT EXISTS (
+               SELECT 1 FROM ledger_period p WHERE p.id = t.period_id
+                  AND (p.state = 'open' OR p.state = 'closing' AND t.code = ANY (p.closing_codes)));
+            """,
+        ),
+        (
             "ledger_transfer_has_its_declared_entries",
             "transfer % does not have the entries that it declares",
             """
-        SELECT (array_agg(n.transfer_id))[1] INTO bad
-          FROM (SELECT e.transfer_id, count(*) AS entries, min(e.position) AS first,
-                       max(e.position) AS last
-                  FROM written e GROUP BY e.transfer_id) n
-          LEFT JOIN ledger_transfer t ON t.id = n.transfer_id
-         WHERE t.entry_count IS DISTINCT FROM n.entries OR n.first <> 1 OR n.last <> n.entries;""",
+        SELECT (array_agg(t.id))[1] INTO bad FROM written t
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS entries, count(DISTINCT e.position) AS positions,
+                      min(e.position) AS first, max(e.position) AS last
+                 FROM ledger_entry e WHERE e.transfer_id = t.id) n
+         WHERE t.entry_count <> n.entries OR n.positions <> n.entries
+            OR n.first <> 1 OR n.last <> n.entries;""",
         ),
         (
             "ledger_transfer_balances_by_asset_and_region",
             "transfer % does not balance in each asset and region",
             """
-        SELECT (array_agg(b.transfer_id))[1] INTO bad
-          FROM (SELECT e.transfer_id
-                  FROM written e LEFT JOIN ledger_account a ON a.id = e.account_id
-                 GROUP BY e.transfer_id, a.region, a.asset
+        SELECT (array_agg(b.id))[1] INTO bad
+          FROM (SELECT t.id
+                  FROM written t
+                  JOIN ledger_entry e ON e.transfer_id = t.id
+                  LEFT JOIN ledger_account a ON a.id = e.account_id
+                 GROUP BY t.id, a.region, a.asset
                 HAVING sum(e.amount) <> 0 OR count(a.id) <> count(*)) b;""",
         ),
         (
             # The account is written by the same statement, or it never counts the entry.
             "ledger_entry_is_counted_by_its_account",
-            "transfer % has an entry that its account does not count or does not end at",
+            "transfer % has an entry that its account does not count",
             """
-        SELECT (array_agg(e.transfer_id))[1] INTO bad
-          FROM written e JOIN ledger_account a ON a.id = e.account_id
-         WHERE a.version < e.version OR (a.version = e.version AND a.balance <> e.balance_after);""",
-        ),
-        (
-            "ledger_balance_after_runs",
-            "transfer % has an entry that does not follow on the one before it",
-            """
-        SELECT (array_agg(r.transfer_id))[1] INTO bad
-          FROM (SELECT w.transfer_id, w.balance_after - w.amount AS balance_before,
-                       lag(w.balance_after) OVER by_version AS balance_left
-                  FROM written w
-                WINDOW by_version AS (PARTITION BY w.account_id ORDER BY w.version)) r
-         WHERE r.balance_before <> r.balance_left;""",
+        SELECT (array_agg(t.id))[1] INTO bad
+          FROM written t
+          JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id
+         WHERE a.version < e.version;""",
         ),
     ],
     transition=INSERTED,
     tuning=BY_INDEX,
 )
 
-CHANGED_ACCOUNTS = guard(
-    "ledger_account",
-    "UPDATE",
-    [
+NEW_ENTRIES = guard_sql(
+    "ledger_entry",
+    "INSERT",
+    rules=[
         (
-            "ledger_account_keeps_its_nature",
-            "account % is opened once, for good",
+            # What the table holds of the transfer is what this statement brought: all of it, once.
+            "ledger_transfer_has_its_declared_entries",
+            "transfer % does not have the entries that it declares",
             """
-        SELECT min(n.id) INTO bad FROM after_it n LEFT JOIN before_it o ON o.id = n.id
-         WHERE (o.owner, o.code, o.region, o.asset, o.normal_side, o.floor, o.stripe, o.stripes)
-               IS DISTINCT FROM
-               (n.owner, n.code, n.region, n.asset, n.normal_side, n.floor, n.stripe, n.stripes);""",
+        SELECT (array_agg(n.transfer_id))[1] INTO bad
+          FROM (SELECT w.transfer_id, count(*) AS entries FROM written w GROUP BY w.transfer_id) n
+         WHERE n.entries <> (SELECT count(*) FROM ledger_entry e
+                              WHERE e.transfer_id = n.transfer_id)
+            OR NOT EXISTS (SELECT 1 FROM ledger_transfer t
+                            WHERE t.id = n.transfer_id AND t.entry_count = n.entries OFFSET 0);""",
         ),
         (
-            # Versions and sums forward from where it stood, so by induction from the opening.
+            "ledger_entry_takes_from_a_hold_of_its_account",
+            "transfer % takes from a hold of another account",
+            """
+        SELECT (array_agg(w.transfer_id))[1] INTO bad FROM written w
+         WHERE w.hold_id IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM ledger_hold h
+                WHERE h.id = w.hold_id AND h.account_id = w.account_id OFFSET 0);""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning=BY_INDEX,
+)
+
+CHANGED_ACCOUNTS = guard_sql(
+    "ledger_account",
+    "UPDATE",
+    doubtful="""
+        SELECT bool_or(e.entries <> n.version - o.version
+                       OR COALESCE(e.amount, 0) <> n.balance - o.balance
+                       OR e.balance_after <> n.balance OR e.entries > 1) INTO doubtful
+          FROM before_it o JOIN after_it n ON n.id = o.id
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS entries, sum(e.amount) AS amount,
+                      max(e.balance_after) AS balance_after
+                 FROM ledger_entry e WHERE e.account_id = o.id AND e.version > o.version) e;""",
+    rules=[
+        (
+            # From where it stood, so by induction from the opening.
             "ledger_balance_is_the_sum_of_entries",
             "account % does not stand where its entries leave it",
             """
-        SELECT min(n.id) INTO bad FROM after_it n JOIN before_it o ON o.id = n.id
-         WHERE (n.version <> o.version OR n.balance <> o.balance)
-           AND (SELECT count(*) <> n.version - o.version
-                       OR COALESCE(sum(e.amount), 0) <> n.balance - o.balance
-                  FROM ledger_entry e
-                 WHERE e.account_id = n.id AND e.version > o.version);""",
+        SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS entries, sum(e.amount) AS amount
+                 FROM ledger_entry e WHERE e.account_id = o.id AND e.version > o.version) e
+         WHERE e.entries <> n.version - o.version
+            OR COALESCE(e.amount, 0) <> n.balance - o.balance;""",
+        ),
+        (
+            "ledger_balance_after_runs",
+            "account % has an entry that does not follow on the one before it",
+            """
+        SELECT min(o.id) INTO bad FROM before_it o
+         CROSS JOIN LATERAL (
+               SELECT bool_or(r.balance_after <> o.balance + r.amount) AS broken
+                 FROM (SELECT e.balance_after,
+                              sum(e.amount) OVER (ORDER BY e.version) AS amount
+                         FROM ledger_entry e
+                        WHERE e.account_id = o.id AND e.version > o.version) r) e
+         WHERE e.broken;""",
         ),
     ],
     transition=UPDATED,
@@ -164,15 +188,49 @@ CHANGED_ACCOUNTS = guard(
     kind="bigint",
 )
 
-NEW_ACCOUNTS = guard(
+# A statement that names one of these columns is refused, whatever it would write.
+KEEPS_ITS_NATURE = (
+    """
+    CREATE FUNCTION ledger_account_keeps_its_nature() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'an account is opened once, for good'
+            USING ERRCODE = 'integrity_constraint_violation',
+                  CONSTRAINT = 'ledger_account_keeps_its_nature';
+    END $$;
+    CREATE TRIGGER ledger_account_keeps_its_nature
+        BEFORE UPDATE OF id, owner, code, region, asset, normal_side, floor, stripe, stripes
+        ON ledger_account FOR EACH STATEMENT EXECUTE FUNCTION ledger_account_keeps_its_nature();
+    """,
+    """
+    DROP TRIGGER ledger_account_keeps_its_nature ON ledger_account;
+    DROP FUNCTION ledger_account_keeps_its_nature();
+    """,
+)
+
+NEW_ACCOUNTS = guard_sql(
     "ledger_account",
     "INSERT",
-    [
+    rules=[
         (
             "ledger_account_is_opened_empty",
             "account % is not opened empty",
             """
-        SELECT min(n.id) INTO bad FROM written n WHERE (n.balance, n.held, n.version) <> (0, 0, 0);""",
+        SELECT min(n.id) INTO bad FROM written n
+         WHERE (n.balance, n.held, n.version) <> (0, 0, 0) OR n.recorded_at IS NOT NULL;""",
+        ),
+        (
+            "ledger_normal_side_is_known",
+            "account % has no normal side",
+            """
+        SELECT min(n.id) INTO bad FROM written n WHERE n.normal_side NOT IN (1, -1);""",
+        ),
+        (
+            "ledger_striped_account_has_no_floor",
+            "account % has stripes and a floor, or a stripe that is none of them",
+            """
+        SELECT min(n.id) INTO bad FROM written n
+         WHERE n.stripes NOT BETWEEN 1 AND 64 OR n.stripe NOT BETWEEN 0 AND n.stripes - 1
+            OR n.stripes > 1 AND n.floor;""",
         ),
     ],
     transition=INSERTED,
@@ -180,27 +238,27 @@ NEW_ACCOUNTS = guard(
     kind="bigint",
 )
 
-NEW_HOLDS = guard(
+NEW_HOLDS = guard_sql(
     "ledger_hold",
     "INSERT",
-    [
+    rules=[
         (
             "ledger_hold_stands_on_an_account",
-            "hold % stands on no account",
+            "hold % stands on no account that can carry it",
             """
         SELECT (array_agg(h.id))[1] INTO bad FROM written h
-          LEFT JOIN ledger_account a ON a.id = h.account_id
-         WHERE a.id IS NULL;""",
+         WHERE NOT EXISTS (SELECT 1 FROM ledger_account a
+                            WHERE a.id = h.account_id AND a.stripes = 1 OFFSET 0);""",
         ),
     ],
     transition=INSERTED,
     tuning=BY_INDEX,
 )
 
-CHANGED_HOLDS = guard(
+CHANGED_HOLDS = guard_sql(
     "ledger_hold",
     "UPDATE",
-    [
+    rules=[
         (
             "ledger_hold_only_shrinks",
             "hold % only shrinks, and resolves once",
@@ -217,28 +275,69 @@ CHANGED_HOLDS = guard(
     tuning=BY_HASH,
 )
 
+NEW_REVERSALS = guard_sql(
+    "ledger_reversal",
+    "INSERT",
+    rules=[
+        (
+            "ledger_reversal_is_the_exact_opposite",
+            "transfer % is not the exact opposite of what it reverses",
+            """
+        SELECT (array_agg(w.transfer_id))[1] INTO bad FROM written w
+         WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = w.transfer_id)
+            OR EXISTS (
+               SELECT 1
+                 FROM (SELECT a.owner, a.code, a.region, a.asset, e.amount
+                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
+                        WHERE e.transfer_id = w.transfer_id
+                       UNION ALL
+                       SELECT a.owner, a.code, a.region, a.asset, e.amount
+                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
+                        WHERE e.transfer_id = w.reverses_id) both_of_them
+                GROUP BY owner, code, region, asset, abs(amount) HAVING sum(amount) <> 0);""",
+        ),
+    ],
+    transition=INSERTED,
+    tuning=BY_INDEX,
+)
+
 REFUSE_REMOVAL = tuple(
     (
         f"""CREATE TRIGGER {table}_is_never_removed BEFORE DELETE OR TRUNCATE ON {table}
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
         f"DROP TRIGGER {table}_is_never_removed ON {table}",
     )
-    for table in ("ledger_account", "ledger_hold")
+    for table in ("ledger_account", "ledger_hold", "ledger_period")
 )
 
 # Balances change all the time and no index covers them: room on the page keeps the new version
-# beside the old one, so that no index grows. Few rows: vacuum them soon.
+# beside the old one, so that no index grows. Few rows: vacuum them soon. What is only ever
+# appended, in the order of its ids, fills its index pages to the brim.
 STORAGE = (
     """
     ALTER TABLE ledger_account SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02,
                                     autovacuum_vacuum_threshold = 500);
     ALTER TABLE ledger_hold SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+    ALTER INDEX ledger_transfer_pkey SET (fillfactor = 100);
+    ALTER INDEX ledger_entry_pkey SET (fillfactor = 100);
+    ALTER INDEX ledger_entry_of_transfer SET (fillfactor = 100);
     """,
     """
     ALTER TABLE ledger_account RESET (fillfactor, autovacuum_vacuum_scale_factor,
                                       autovacuum_vacuum_threshold);
     ALTER TABLE ledger_hold RESET (fillfactor, autovacuum_vacuum_scale_factor);
+    ALTER INDEX ledger_transfer_pkey RESET (fillfactor);
+    ALTER INDEX ledger_entry_pkey RESET (fillfactor);
+    ALTER INDEX ledger_entry_of_transfer RESET (fillfactor);
     """,
+)
+
+FIRST_PERIOD = (
+    """
+    INSERT INTO ledger_period (name, opened_at, state, closing_codes, first_xid)
+    VALUES ('first', now(), 'open', '{}', '0')
+    """,
+    migrations.RunSQL.noop,
 )
 
 
@@ -252,12 +351,23 @@ class Migration(migrations.Migration):
             NEW_ENTRIES,
             NEW_ACCOUNTS,
             CHANGED_ACCOUNTS,
+            KEEPS_ITS_NATURE,
             NEW_HOLDS,
             CHANGED_HOLDS,
-            refuse_change_sql("ledger_transfer"),
-            refuse_change_sql("ledger_entry"),
-            refuse_change_sql("ledger_seal"),
+            NEW_REVERSALS,
+            *(
+                refuse_change_sql(table)
+                for table in (
+                    "ledger_transfer",
+                    "ledger_entry",
+                    "ledger_seal",
+                    "ledger_reversal",
+                    "ledger_periodbalance",
+                    "ledger_periodtotal",
+                )
+            ),
             *REFUSE_REMOVAL,
             STORAGE,
+            FIRST_PERIOD,
         )
     ]

@@ -28,6 +28,7 @@ from exchange.market.models import Offer, Order, Trade
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseEvent
 from exchange.topology.models import Region
+from ledger.periods import open_period
 from tests.integration import console_scene_money
 
 PASSWORD = "a long enough password"
@@ -175,7 +176,10 @@ def build(
 def _open_period(now: datetime) -> SettlementPeriod:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return SettlementPeriod.objects.create(
-        date=now.date(), starts_at=midnight, ends_at=midnight + timedelta(days=1)
+        date=now.date(),
+        starts_at=midnight,
+        ends_at=midnight + timedelta(days=1),
+        ledger_period=open_period(),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.ids import new_id
 from ledger import verify
-from ledger.models import Entry, Transfer
+from ledger.models import Account, Entry, Transfer
 from ledger.selectors import balances, holds
 from tests.databases import ROOT
 from tests.unit.ledger.books import (
@@ -210,3 +210,4 @@ for n in range(60):
     answers = race(*[(part, {})] * 4)
     assert Counter(code for one in answers for code in one) == {"ok": 240}
     assert (of(COMMISSION), of(BANK)) == ((240, 0), (2240, 0))
+    assert Account.objects.filter(code="commission", version__gt=0).count() > 1

@@ -72,12 +72,12 @@ def account(session: psycopg.Connection, key) -> int:
 # What `services.post` writes, with every column open to abuse.
 WRITE = """
     WITH t AS (INSERT INTO ledger_transfer
-                      (id, code, reference, effective_at, recorded_at, entry_count, xid)
-               VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, %(entry_count)s,
+                      (id, code, reference, effective_at, recorded_at, entry_count, period_id, xid)
+               VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, %(entry_count)s, %(period)s,
                        COALESCE(%(xid)s::text::xid8, pg_current_xact_id()))),
          e AS (INSERT INTO ledger_entry
-                      (transfer_id, account_id, amount, balance_after, version, position)
-               SELECT %(id)s, * FROM unnest(%(accounts)s::int8[], %(amounts)s::int8[],
+                      (transfer_id, hold_id, account_id, amount, balance_after, version, position)
+               SELECT %(id)s, %(hold)s, * FROM unnest(%(accounts)s::int4[], %(amounts)s::int8[],
                       %(after)s::int8[], %(versions)s::int8[], %(positions)s::int2[]))
     UPDATE ledger_account a SET balance = n.balance, version = n.version
       FROM unnest(%(accounts)s::int8[], %(balances)s::int8[], %(new_versions)s::int8[])
@@ -100,6 +100,8 @@ def write(session, debit=AVAILABLE, credit=PAYABLE, **changes):
         "id": new_id(),
         "now": NOW,
         "xid": None,
+        "period": 1,
+        "hold": None,
         "entry_count": 2,
         "accounts": ids,
         "amounts": amounts,
@@ -128,11 +130,15 @@ def test_the_raw_write_is_sound_by_itself(sql):
         ({"entry_count": 1}, "ledger_transfer_has_two_entries_or_more"),
         ({"positions": [1, 3]}, "ledger_transfer_has_its_declared_entries"),
         ({"positions": [0, 1]}, "ledger_transfer_has_its_declared_entries"),
-        ({"positions": [1, 1]}, "ledger_entry_pkey"),
-        ({"after": [0, 0]}, "ledger_entry_is_counted_by_its_account"),
+        ({"positions": [1, 1]}, "ledger_transfer_has_its_declared_entries"),
+        ({"positions": [2, 2]}, "ledger_transfer_has_its_declared_entries"),
+        ({"after": [0, 0]}, "ledger_balance_after_runs"),
         ({"xid": 3}, "ledger_transfer_carries_its_transaction"),
+        ({"period": 99}, "ledger_period_takes_no_more"),
+        ({"hold": new_id()}, "ledger_entry_takes_from_a_hold_of_its_account"),
+        ({"hold": HOLD}, "ledger_entry_takes_from_a_hold_of_its_account"),  # of one of the two
         ({"balances": [-1000, 0]}, "ledger_balance_is_the_sum_of_entries"),
-        ({"versions": [1, 1]}, "ledger_entry_takes_its_turn_once"),
+        ({"versions": [1, 1]}, "ledger_entry_pkey"),
         ({"versions": [7, 7]}, "ledger_entry_is_counted_by_its_account"),
         ({"new_versions": [9, 9]}, "ledger_balance_is_the_sum_of_entries"),
         ({"amounts": [901, -901]}, "ledger_available_never_below_floor"),
@@ -164,7 +170,8 @@ def test_no_transfer_without_entries(sql):
     with refused(sql, "ledger_transfer_comes_with_its_entries"):
         sql.execute(
             "INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,"
-            " entry_count) VALUES (gen_random_uuid(), 'raw', gen_random_uuid(), now(), now(), 2)"
+            " entry_count, period_id)"
+            " VALUES (gen_random_uuid(), 'raw', gen_random_uuid(), now(), now(), 2, 1)"
         )
 
 
@@ -199,7 +206,7 @@ def test_no_entry_of_a_transfer_or_account_that_is_not_there(sql):
     with refused(sql, "ledger_transfer_has_its_declared_entries"):
         sql.execute(
             "INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version,"
-            " position) VALUES (gen_random_uuid(), %s, 1, 1, 1, 1)",
+            " position) VALUES (gen_random_uuid(), %s, 1, 1, 7, 1)",
             [account(sql, PAYABLE)],
         )
     with refused(sql, "ledger_transfer_balances_by_asset_and_region"):
@@ -234,8 +241,8 @@ def test_accounts_and_holds_are_never_removed(sql, table, verb):
         ("region = 'luoyang'", "ledger_account_keeps_its_nature"),
         ("asset = 'gold'", "ledger_account_keeps_its_nature"),
         ("owner = gen_random_uuid()", "ledger_account_keeps_its_nature"),
-        ("normal_side = 3, held = 0, floor = false", "ledger_normal_side_is_known"),
-        ("stripes = 2", "ledger_striped_account_has_no_floor_and_no_holds"),
+        ("normal_side = 3, held = 0, floor = false", "ledger_account_keeps_its_nature"),
+        ("stripes = 2", "ledger_account_keeps_its_nature"),
     ],
 )
 def test_an_account_cannot_be_bent(sql, change, constraint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from core.errors import InsufficientFunds
 from core.ids import new_id
 from ledger import verify
 from ledger.errors import AccountOpenedDifferently, PostingRefused, require_ok
-from ledger.models import Account, Entry, Hold, Transfer
+from ledger.models import Account, Entry, Hold, Period, Transfer
 from ledger.selectors import balances, holds, transfers
 from ledger.services import (
     AccountSpec,
@@ -331,13 +332,15 @@ def test_a_striped_account_adds_up():
     assert of(COMMISSION) == (210, 0, 210)
     stripes = Account.objects.filter(code="commission")
     assert stripes.count() == 4
-    assert stripes.filter(version__gt=0).count() > 1
+    # A session keeps to one of them; that others take others is shown by the races.
+    assert stripes.filter(version=20).count() == 1
 
 
 def test_what_is_posted_can_be_read_back():
     move = transfer(AVAILABLE, PAYABLE, 5)
     post_one(move)
-    assert transfers([move.id, new_id()]) == {move.id: move}
+    open_period = Period.objects.get(state="open").id
+    assert transfers([move.id, new_id()]) == {move.id: replace(move, period=open_period)}
 
 
 def test_accounts_are_opened_once_and_in_one_form():
