@@ -45,11 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("EXCHANGE_DATA", str(ROOT.parent / "shared" / "data"))
     if not config.option.help and not config.option.version:
         _choose_servers()
-    # A prefix of its own keeps one worker's cache and throttles away from another's.
-    os.environ["REDIS_PREFIX"] = f"test-{os.getpid()}"
+    # A prefix of its own keeps one worker's cache and throttles away from another's. Said to the
+    # settings too: in a worker they are loaded already, with the prefix of the controller.
+    prefix = f"test-{os.getpid()}"
+    os.environ["REDIS_PREFIX"] = prefix
 
     import django
+    from django.conf import settings
 
+    settings.REDIS_PREFIX = prefix
+    settings.CACHES["default"]["KEY_PREFIX"] = prefix
     django.setup()
 
 
