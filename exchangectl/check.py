@@ -137,7 +137,11 @@ def _schema_in_step() -> Outcome:
 
 def _catalogues() -> list[Path]:
     """The translations of the project's own texts."""
-    return [p for p in ROOT.glob("**/LC_MESSAGES/*.po") if ".venv" not in p.parts]
+    return [
+        p
+        for p in ROOT.glob("**/LC_MESSAGES/*.po")
+        if not {".venv", "var"} & set(p.parts[len(ROOT.parts) :])
+    ]
 
 
 def _catalogues_in_step() -> Outcome:

@@ -99,7 +99,7 @@ def trial_balance_rows(at: datetime, *, by: Clock) -> list[tuple[Any, ...]]:
     """(region, asset, code, debits, credits) of the entries up to and including ``at``."""
     _known(by)
     with connection.cursor() as cursor:
-        values = {"at": at, "base": _base(cursor, at, by)}
+        values: dict[str, Any] = {"at": at, "base": _base(cursor, at, by)}
         cursor.execute(_TRIAL_BALANCE.format(clock=by), values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -120,7 +120,8 @@ def _recorded_balance(cursor: Any, account: int, version: int, at: datetime) -> 
 
 
 def _effective_balance(cursor: Any, account: int, at: datetime) -> int:
-    values = {"account": account, "at": at, "base": _base(cursor, at, "effective")}
+    base = _base(cursor, at, "effective")
+    values: dict[str, Any] = {"account": account, "at": at, "base": base}
     cursor.execute(_EFFECTIVE, values)
     return int(cursor.fetchone()[0])
 

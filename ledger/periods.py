@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -151,7 +152,7 @@ def keep_balances(*, now: datetime) -> int:
 
 
 def _keep(period_id: int, *, now: datetime) -> None:
-    values = {"period": period_id, "now": now}
+    values: dict[str, Any] = {"period": period_id, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(_KEEP_BALANCES, values)
         cursor.execute(_KEEP_TOTALS, values)

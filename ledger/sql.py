@@ -11,9 +11,10 @@ PERIOD_LOCK = 7_305_118
 
 # The rows to look at are those of the statement; the tables are large and grow while a session
 # keeps its plan, which may have been made for a single row. So look-ups into tables are pinned to
-# their indexes (OFFSET 0 keeps a sub-query a look-up, once a row), and the two sides of an update
-# are hashed.
-BY_INDEX = "SET enable_seqscan = off"
+# their indexes, a row at a time (in a sub-query OFFSET 0 does that too, and costs no setting), and
+# the two sides of an update are hashed.
+BY_INDEX = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
+BY_SUBQUERY = "SET enable_seqscan = off"
 BY_HASH = """SET enable_seqscan = off SET enable_bitmapscan = off
         SET enable_nestloop = off SET enable_mergejoin = off"""
 
@@ -78,8 +79,10 @@ POST_PAIR = (
     RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
     #variable_conflict use_column
     DECLARE
-        first int; first_side int2; first_balance int8; first_version int8; first_least int8;
-        second int; second_side int2; second_balance int8; second_version int8; second_least int8;
+        first int; first_row tid; first_side int2; first_balance int8; first_version int8;
+        first_least int8;
+        second int; second_row tid; second_side int2; second_balance int8; second_version int8;
+        second_least int8;
         first_recorded timestamptz; second_recorded timestamptz; recorded timestamptz;
         open_period int;
     BEGIN
@@ -104,10 +107,14 @@ POST_PAIR = (
         END IF;
         first_balance := first_balance + amount;
         second_balance := second_balance - amount;
-        SELECT p.id INTO open_period FROM ledger_period p WHERE p.state = 'open';
         IF first_balance * first_side < first_least OR second_balance * second_side < second_least
-           OR open_period IS NULL
-           OR EXISTS (SELECT 1 FROM ledger_transfer t WHERE t.id = transfer_id) THEN
+        THEN
+            RETURN false;
+        END IF;
+        SELECT p.id INTO open_period FROM ledger_period p
+         WHERE p.state = 'open'
+           AND NOT EXISTS (SELECT 1 FROM ledger_transfer t WHERE t.id = transfer_id);
+        IF open_period IS NULL THEN
             RETURN false;
         END IF;
 
@@ -124,7 +131,7 @@ POST_PAIR = (
         UPDATE ledger_account a
            SET balance = CASE a.id WHEN first THEN first_balance ELSE second_balance END,
                version = a.version + 1, recorded_at = recorded
-         WHERE a.id IN (first, second);
+         WHERE a.ctid = ANY (ARRAY[first_row, second_row]);
         RETURN true;
     EXCEPTION WHEN unique_violation OR numeric_value_out_of_range THEN
         RETURN false;
@@ -135,9 +142,10 @@ POST_PAIR = (
 
 
 def _lock(side: str) -> str:
-    return f"""SELECT a.normal_side, a.balance, a.version, a.recorded_at,
+    return f"""SELECT a.ctid, a.normal_side, a.balance, a.version, a.recorded_at,
                    CASE WHEN a.floor THEN a.held ELSE -9223372036854775807 END
-              INTO {side}_side, {side}_balance, {side}_version, {side}_recorded, {side}_least
+              INTO {side}_row, {side}_side, {side}_balance, {side}_version, {side}_recorded,
+                   {side}_least
               FROM ledger_account a WHERE a.id = {side} FOR NO KEY UPDATE;"""
 
 
@@ -166,7 +174,8 @@ POST_WHOLE_SET = (
     RETURNS boolean LANGUAGE plpgsql
         SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
     DECLARE
-        account_ids int[]; sides int2[]; balances int8[]; versions int8[]; least int8[];
+        account_ids int[]; rows tid[]; sides int2[]; balances int8[]; versions int8[];
+        least int8[];
         open_period int; recorded timestamptz; sound boolean;
     BEGIN
         PERFORM pg_advisory_xact_lock_shared({PERIOD_LOCK});
@@ -187,10 +196,11 @@ POST_WHOLE_SET = (
                array_agg(a.version ORDER BY k.number),
                array_agg(CASE WHEN a.floor THEN a.held ELSE -9223372036854775807 END
                          ORDER BY k.number),
-               GREATEST(at, max(a.recorded_at))
-          INTO sides, balances, versions, least, recorded
+               array_agg(a.row ORDER BY k.number), GREATEST(at, max(a.recorded_at))
+          INTO sides, balances, versions, least, rows, recorded
           FROM unnest(account_ids) WITH ORDINALITY AS k (id, number)
-          JOIN (SELECT a.id, a.normal_side, a.balance, a.held, a.version, a.floor, a.recorded_at
+          JOIN (SELECT a.id, a.ctid AS row, a.normal_side, a.balance, a.held, a.version, a.floor,
+                       a.recorded_at
                   FROM ledger_account a WHERE a.id = ANY (account_ids)
                  ORDER BY a.id FOR NO KEY UPDATE) a ON a.id = k.id;
 
@@ -231,10 +241,11 @@ POST_WHOLE_SET = (
             UPDATE ledger_account a
                SET balance = a.balance + c.amount, version = a.version + c.entries,
                    recorded_at = recorded
-              FROM (SELECT account_ids[l.account] AS id, sum(l.amount)::int8 AS amount,
+              FROM (SELECT rows[l.account] AS row, sum(l.amount)::int8 AS amount,
                            count(*) AS entries
                       FROM legs l, verdict v WHERE v.sound GROUP BY l.account) c
-             WHERE a.id = c.id)
+             -- The rows are locked, so they are where they were.
+             WHERE a.ctid = c.row)
         SELECT v.sound INTO sound FROM verdict v;
         RETURN sound;
     EXCEPTION WHEN unique_violation OR numeric_value_out_of_range THEN

@@ -18,7 +18,7 @@ doubt are the rules asked one by one. Some doubts are none: a transfer between t
 from django.db import migrations
 
 from core.sql import refuse_change_sql
-from ledger.sql import BY_HASH, BY_INDEX, PERIOD_LOCK, guard_sql
+from ledger.sql import BY_HASH, BY_INDEX, BY_SUBQUERY, PERIOD_LOCK, guard_sql
 
 INSERTED = "NEW TABLE AS written"
 UPDATED = "OLD TABLE AS before_it NEW TABLE AS after_it"
@@ -117,6 +117,15 @@ NEW_TRANSFERS = guard_sql(
 NEW_ENTRIES = guard_sql(
     "ledger_entry",
     "INSERT",
+    doubtful="""
+        SELECT bool_or(n.of_a_hold
+                       OR n.entries <> (SELECT count(*) FROM ledger_entry e
+                                         WHERE e.transfer_id = n.transfer_id)
+                       OR n.entries IS DISTINCT FROM (SELECT t.entry_count FROM ledger_transfer t
+                                                       WHERE t.id = n.transfer_id))
+          INTO doubtful
+          FROM (SELECT w.transfer_id, count(*) AS entries, count(w.hold_id) > 0 AS of_a_hold
+                  FROM written w GROUP BY w.transfer_id) n;""",
     rules=[
         (
             # What the table holds of the transfer is what this statement brought: all of it, once.
@@ -141,46 +150,42 @@ NEW_ENTRIES = guard_sql(
         ),
     ],
     transition=INSERTED,
-    tuning=BY_INDEX,
+    tuning=BY_SUBQUERY,
 )
+
+# From where it stood, so by induction from the opening: of the entries that came since, as many as
+# the version says, each follows on the one before it, the first on where the account stood.
+FOLLOWS = """
+        CROSS JOIN LATERAL (
+               SELECT count(*) AS entries, sum(e.amount) AS amount,
+                      bool_or(e.balance_after - e.amount IS DISTINCT FROM
+                              CASE e.version WHEN o.version + 1 THEN o.balance
+                              ELSE (SELECT p.balance_after FROM ledger_entry p
+                                     WHERE p.account_id = e.account_id
+                                       AND p.version = e.version - 1) END) AS broken
+                 FROM ledger_entry e WHERE e.account_id = o.id AND e.version > o.version) e"""
 
 CHANGED_ACCOUNTS = guard_sql(
     "ledger_account",
     "UPDATE",
-    doubtful="""
+    doubtful=f"""
         SELECT bool_or(e.entries <> n.version - o.version
-                       OR COALESCE(e.amount, 0) <> n.balance - o.balance
-                       OR e.balance_after <> n.balance OR e.entries > 1) INTO doubtful
-          FROM before_it o JOIN after_it n ON n.id = o.id
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS entries, sum(e.amount) AS amount,
-                      max(e.balance_after) AS balance_after
-                 FROM ledger_entry e WHERE e.account_id = o.id AND e.version > o.version) e;""",
+                       OR e.amount <> n.balance - o.balance OR e.broken
+                       OR e.entries = 0 AND n.balance <> o.balance) INTO doubtful
+          FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS};""",
     rules=[
         (
-            # From where it stood, so by induction from the opening.
             "ledger_balance_is_the_sum_of_entries",
             "account % does not stand where its entries leave it",
-            """
-        SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS entries, sum(e.amount) AS amount
-                 FROM ledger_entry e WHERE e.account_id = o.id AND e.version > o.version) e
+            f"""
+        SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS}
          WHERE e.entries <> n.version - o.version
             OR COALESCE(e.amount, 0) <> n.balance - o.balance;""",
         ),
         (
             "ledger_balance_after_runs",
             "account % has an entry that does not follow on the one before it",
-            """
-        SELECT min(o.id) INTO bad FROM before_it o
-         CROSS JOIN LATERAL (
-               SELECT bool_or(r.balance_after <> o.balance + r.amount) AS broken
-                 FROM (SELECT e.balance_after,
-                              sum(e.amount) OVER (ORDER BY e.version) AS amount
-                         FROM ledger_entry e
-                        WHERE e.account_id = o.id AND e.version > o.version) r) e
-         WHERE e.broken;""",
+            f"SELECT min(o.id) INTO bad FROM before_it o {FOLLOWS} WHERE e.broken;",
         ),
     ],
     transition=UPDATED,
@@ -252,7 +257,7 @@ NEW_HOLDS = guard_sql(
         ),
     ],
     transition=INSERTED,
-    tuning=BY_INDEX,
+    tuning=BY_SUBQUERY,
 )
 
 CHANGED_HOLDS = guard_sql(

@@ -57,8 +57,28 @@ class PgBench:
 
     def simple_updates(self, *, seconds: int, clients: int) -> float:
         """Transactions per second of `pgbench -N`: three statements and a durable commit each."""
+        return self._rate("-N", seconds=seconds, clients=clients)
+
+    def on(self, url: str) -> PgBench:
+        """The same pgbench, on another database and role of the server."""
+        parts = conninfo_to_dict(url)
+        return PgBench(
+            self.binary,
+            {
+                **self.env,
+                "PGUSER": str(parts["user"]),
+                "PGPASSWORD": str(parts["password"]),
+                "PGDATABASE": str(parts["dbname"]),
+            },
+        )
+
+    def script(self, path: Path, *, seconds: int, clients: int) -> float:
+        """Transactions per second of a script."""
+        return self._rate("-f", str(path), seconds=seconds, clients=clients)
+
+    def _rate(self, *what: str, seconds: int, clients: int) -> float:
         output = self._run(
-            *("-N", "-n", "-T", str(seconds), "-c", str(clients), "-j", str(min(clients, 2))),
+            *(*what, "-n", "-T", str(seconds), "-c", str(clients), "-j", str(min(clients, 2))),
             *("-M", "prepared"),
         )
         found = re.search(r"tps = ([0-9.]+)", output)

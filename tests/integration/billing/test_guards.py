@@ -116,7 +116,8 @@ def refusal(sql: str) -> str:
         ),
         (
             (
-                "INSERT INTO billing_settlementperiod (date, starts_at, ends_at, state, ledger_period_id)"
+                "INSERT INTO billing_settlementperiod"
+                " (date, starts_at, ends_at, state, ledger_period_id)"
                 " VALUES ('2030-01-01', now(), now() + interval '1 day', 'open', 1)"
             ),
             "one_period_is_open",

@@ -139,7 +139,7 @@ def test_the_raw_write_is_sound_by_itself(sql):
         ({"hold": HOLD}, "ledger_entry_takes_from_a_hold_of_its_account"),  # of one of the two
         ({"balances": [-1000, 0]}, "ledger_balance_is_the_sum_of_entries"),
         ({"versions": [1, 1]}, "ledger_entry_pkey"),
-        ({"versions": [7, 7]}, "ledger_entry_is_counted_by_its_account"),
+        ({"versions": [7, 7]}, "ledger_balance_after_runs"),
         ({"new_versions": [9, 9]}, "ledger_balance_is_the_sum_of_entries"),
         ({"amounts": [901, -901]}, "ledger_available_never_below_floor"),
     ],
