@@ -6,7 +6,7 @@ It works on deep copies, one group at a time, and knows nothing of locks, versio
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -53,6 +53,31 @@ class Model:
     accounts: dict[AccountKey, ModelAccount] = field(default_factory=dict)
     holds: dict[UUID, ModelHold] = field(default_factory=dict)
     transfers: dict[UUID, PostTransfer] = field(default_factory=dict)
+    periods: dict[int, str] = field(default_factory=dict)  # state by id
+    closing_codes: dict[int, set[str]] = field(default_factory=dict)
+    booked: dict[UUID, int] = field(default_factory=dict)  # the period of each transfer
+    undone: set[UUID] = field(default_factory=set)
+
+    def balance_at(self, key: AccountKey, at: datetime) -> int:
+        """By the effective time, from all transfers."""
+        side = self.accounts[key].side
+        return sum(
+            leg.amount * side
+            for transfer in self.transfers.values()
+            if transfer.effective_at <= at
+            for leg in transfer.legs
+            if leg.account == key
+        )
+
+    def books(self, period: int) -> dict[tuple[str, str, str], int]:
+        """Debits less credits by region, asset and code of all that is booked up to a period."""
+        sums: dict[tuple[str, str, str], int] = {}
+        for transfer in self.transfers.values():
+            if self.booked[transfer.id] <= period:
+                for leg in transfer.legs:
+                    place = (leg.account.region, leg.account.asset, leg.account.code)
+                    sums[place] = sums.get(place, 0) + leg.amount
+        return sums
 
     def open(self, spec: AccountSpec) -> None:
         side = 1 if spec.normal_side == "debit" else -1
@@ -76,7 +101,9 @@ class Model:
             return "conflicting_content"
         if seen and seen[0] == "same":
             return "exists"
-        before = copy.deepcopy((self.accounts, self.holds, self.transfers))
+        before = copy.deepcopy(
+            (self.accounts, self.holds, self.transfers, self.booked, self.undone)
+        )
         try:
             for operation in group:
                 self._apply(operation)
@@ -84,14 +111,17 @@ class Model:
                 if account.floor and account.balance - account.held < 0:
                     raise Refusal("insufficient_funds")
         except Refusal as refusal:
-            self.accounts, self.holds, self.transfers = before
+            self.accounts, self.holds, self.transfers, self.booked, self.undone = before
             return str(refusal)
         return "ok"
 
     def _seen(self, operation: PostTransfer | CreateHold) -> str:
         if isinstance(operation, PostTransfer):
             known = self.transfers.get(operation.id)
-            return "new" if known is None else "same" if known == operation else "other"
+            if known is None:
+                return "new"
+            named = operation.period in (None, self.booked[operation.id])
+            return "same" if named and replace(operation, period=known.period) == known else "other"
         hold = self.holds.get(operation.id)
         if hold is None:
             return "new"
@@ -138,6 +168,22 @@ class Model:
                 if (leg.account.region, leg.account.asset) == place
             ):
                 raise Refusal("unbalanced")
+        period = transfer.period
+        if period is None:
+            period = next(n for n, state in self.periods.items() if state == "open")
+        state = self.periods.get(period)
+        if state != "open" and not (
+            state == "closing" and transfer.code in self.closing_codes[period]
+        ):
+            raise Refusal("period_closed")
+        if transfer.reverses:
+            undone = self.transfers.get(transfer.reverses)
+            if undone is None or transfer.reverses in self.undone:
+                raise Refusal("reversal_refused")
+            opposite = sorted((leg.account, -leg.amount) for leg in undone.legs)
+            if sorted((leg.account, leg.amount) for leg in transfer.legs) != opposite:
+                raise Refusal("reversal_refused")
+            self.undone.add(transfer.reverses)
         hold = self._hold(transfer.hold) if transfer.hold else None
         taken = 0
         for leg in transfer.legs:
@@ -151,6 +197,7 @@ class Model:
             self._shrink(hold, taken)
             hold.posted += taken
         self.transfers[transfer.id] = transfer
+        self.booked[transfer.id] = period
 
     def _shrink(self, hold: ModelHold, amount: int) -> None:
         if amount > hold.rest:
