@@ -259,7 +259,8 @@ class Reversal(AppendOnly):
 class PeriodBalance(AppendOnly):
     """Where an account that moved in a period stood at its end: all that was posted up to it.
 
-    ``version_first`` and ``version_last`` span the account's entries of the period.
+    ``version_first`` and ``version_last`` span the account's entries of the period. While it was
+    closing others came between them: no entry of a later period is before ``version_next``.
     """
 
     pk = models.CompositePrimaryKey("account_id", "period_id")
@@ -273,6 +274,7 @@ class PeriodBalance(AppendOnly):
     turnover = models.BigIntegerField()
     version_first = models.BigIntegerField()
     version_last = models.BigIntegerField()
+    version_next = models.BigIntegerField()
 
     def __str__(self) -> str:
         return f"{self.account_id} at the end of {self.period_id}"

@@ -49,7 +49,7 @@ _EFFECTIVE = """
          + COALESCE((SELECT sum(e.amount)
               FROM ledger_entry e JOIN ledger_transfer t ON t.id = e.transfer_id
              WHERE e.account_id = %(account)s
-               AND e.version >= COALESCE((SELECT b.version_first FROM ledger_periodbalance b
+               AND e.version >= COALESCE((SELECT b.version_next FROM ledger_periodbalance b
                                            WHERE b.account_id = %(account)s
                                            ORDER BY b.period_id DESC LIMIT 1), 0)
                AND t.effective_at <= %(at)s

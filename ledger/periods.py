@@ -23,9 +23,10 @@ _NO_CODES: tuple[str, ...] = ()
 
 _KEEP_BALANCES = """
     INSERT INTO ledger_periodbalance
-           (account_id, period_id, balance, turnover, version_first, version_last)
+           (account_id, period_id, balance, turnover, version_first, version_last, version_next)
     SELECT moved.account_id, %(period)s, COALESCE(before.balance, 0) + moved.turnover,
-           moved.turnover, moved.version_first, moved.version_last
+           moved.turnover, moved.version_first, moved.version_last,
+           COALESCE(later.version, moved.version_last + 1)
       FROM (SELECT e.account_id, sum(e.amount)::int8 AS turnover,
                    min(e.version) AS version_first, max(e.version) AS version_last
               FROM ledger_transfer t JOIN ledger_entry e ON e.transfer_id = t.id
@@ -33,9 +34,14 @@ _KEEP_BALANCES = """
                AND t.xid >= (SELECT p.first_xid FROM ledger_period p WHERE p.id = %(period)s)
              GROUP BY e.account_id) moved
       LEFT JOIN LATERAL (
-           SELECT b.balance FROM ledger_periodbalance b
+           SELECT b.balance, b.version_next FROM ledger_periodbalance b
             WHERE b.account_id = moved.account_id AND b.period_id < %(period)s
             ORDER BY b.period_id DESC LIMIT 1) before ON true
+      CROSS JOIN LATERAL (
+           SELECT min(e.version) AS version
+             FROM ledger_entry e JOIN ledger_transfer t ON t.id = e.transfer_id
+            WHERE e.account_id = moved.account_id AND t.period_id > %(period)s
+              AND e.version BETWEEN COALESCE(before.version_next, 1) AND moved.version_last) later
 """
 
 # The balance of an account that did not move stands with an earlier period.

@@ -91,6 +91,7 @@ class Migration(migrations.Migration):
                 ('turnover', models.BigIntegerField()),
                 ('version_first', models.BigIntegerField()),
                 ('version_last', models.BigIntegerField()),
+                ('version_next', models.BigIntegerField()),
                 ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='kept', to='ledger.account')),
                 ('period', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='balances', to='ledger.period')),
             ],

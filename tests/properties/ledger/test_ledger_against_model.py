@@ -266,7 +266,7 @@ def test_the_ledger_does_what_the_model_does():
     run_state_machine_as_test(
         Ledger,
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
