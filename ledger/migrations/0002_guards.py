@@ -53,13 +53,6 @@ NEW_TRANSFERS = guard_sql(
              GROUP BY w.id, w.xid, w.period_id, w.entry_count) n;""",
     rules=[
         (
-            "ledger_transfer_comes_with_its_entries",
-            "transfer % comes without its entries",
-            """
-        SELECT (array_agg(t.id))[1] INTO bad FROM written t
-         WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = t.id);""",
-        ),
-        (
             "ledger_transfer_carries_its_transaction",
             "transfer % does not carry the id of its transaction",
             """
