@@ -49,7 +49,10 @@ def _database(url: str) -> dict[str, object]:
         "OPTIONS": {
             "pool": pool,
             "options": "-c lock_timeout=10s -c jit=off -c timezone=UTC",
+            # A statement that comes again is parsed and planned once a connection: of most of them
+            # that is half the work.
             "server_side_binding": True,
+            "prepare_threshold": 5,
         },
     }
 
