@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.errors import OperatorRoleMissing, OrganisationNotReady, ScopeMissing
-from accounts.models import ApiKey, Organisation, User
+from accounts.models import Organisation, User
 from accounts.roles import MEMBER_ROLES, OPERATOR_ROLES, SCOPES
 
 _NOBODY = UUID(int=0)
@@ -104,19 +105,31 @@ def _ready(organisation: Organisation | None) -> bool:
     )
 
 
-def for_key(key: ApiKey) -> Actor:
-    """The actor of a key; its organisation is loaded with it."""
-    organisation = key.organisation
-    ready = _ready(organisation)
-    operates = ready and "operator" in organisation.kinds
+class KeyFacts(NamedTuple):
+    """What a key and its organisation say of who asks."""
+
+    id: UUID
+    prefix: str
+    holder_id: UUID | None
+    scopes: list[str]
+    operator_roles: list[str]
+    organisation_id: UUID
+    organisation_kinds: list[str]
+    organisation_ready: bool  # verified and not suspended
+    region_code: str
+
+
+def for_key(key: KeyFacts) -> Actor:
+    """The actor of a key."""
+    operates = key.organisation_ready and "operator" in key.organisation_kinds
     return Actor(
         kind="key",
         id=key.id,
         label=f"cx_{key.prefix}",
-        organisation_id=organisation.id,
-        organisation_kinds=frozenset(organisation.kinds),
-        organisation_verified=ready,
-        region_code=organisation.region_code,
+        organisation_id=key.organisation_id,
+        organisation_kinds=frozenset(key.organisation_kinds),
+        organisation_verified=key.organisation_ready,
+        region_code=key.region_code,
         scopes=frozenset(key.scopes),
         operator_roles=frozenset(key.operator_roles) if operates else frozenset(),
         person_id=key.holder_id,

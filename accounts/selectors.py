@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from accounts import keys
-from accounts.actors import Actor, for_key
+from accounts.actors import Actor, KeyFacts, for_key
 from accounts.errors import KeyExpired, KeyRevoked, KeyUnknown
 from accounts.models import ApiKey, AuditRow, Membership, Organisation
 from core import clock
@@ -17,20 +18,34 @@ from core.errors import NotFound
 # How exactly ``last_used_at`` is kept: a write for each request would cost more than it tells.
 LAST_USED_STEP = clock.passes_in(timedelta(minutes=10))
 
+# Every request asks this. As a query of models it costs a small request a fifth of its time.
+_KEY = """
+    SELECT k.secret_sha256, k.revoked_at, k.expires_at, k.last_used_at,
+           k.id, k.prefix, k.holder_id, k.scopes, k.operator_roles,
+           o.id, o.kinds, o.verification = 'verified' AND NOT o.suspended, o.region_code
+      FROM accounts_apikey k
+      JOIN accounts_organisation o ON o.id = k.organisation_id
+     WHERE k.prefix = %s
+"""
+
 
 def actor_of_key(text: str, *, now: datetime) -> Actor:
     """The actor of an API key, by one query. ``KeyUnknown``, ``KeyRevoked`` or ``KeyExpired``."""
     key_text = keys.parse(text)
     if key_text is None:
         raise KeyUnknown("An API key looks like cx_<prefix>_<secret>.")
-    key = ApiKey.objects.select_related("organisation").filter(prefix=key_text.prefix).first()
-    if key is None or not key_text.proves(bytes(key.secret_sha256)):
+    with connection.cursor() as cursor:
+        cursor.execute(_KEY, [key_text.prefix])
+        row = cursor.fetchone()
+    if row is None or not key_text.proves(bytes(row[0])):
         raise KeyUnknown("No API key has this prefix and secret.")
-    if key.revoked_at is not None:
+    revoked_at, expires_at, last_used_at = row[1:4]
+    key = KeyFacts(*row[4:])
+    if revoked_at is not None:
         raise KeyRevoked(f"The key cx_{key.prefix} was revoked; issue another one.")
-    if key.expires_at is not None and key.expires_at <= now:
+    if expires_at is not None and expires_at <= now:
         raise KeyExpired(f"The key cx_{key.prefix} has expired; issue another one.")
-    if key.last_used_at is None or key.last_used_at < now - LAST_USED_STEP:
+    if last_used_at is None or last_used_at < now - LAST_USED_STEP:
         ApiKey.objects.filter(id=key.id).update(last_used_at=now)
     return for_key(key)
 
