@@ -5,12 +5,15 @@ the catalogue is public. ``search.py`` is the buyers' view over all providers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Prefetch, QuerySet
 
 from accounts.actors import Actor
 from exchange.capacity.models import (
+    Book,
     Centre,
     CentreHour,
     DeviceFigure,
@@ -23,6 +26,21 @@ from exchange.capacity.models import (
 from exchange.capacity.states import SELLABLE_HEALTH
 
 SLOTS_PER_DAY = 24
+
+# Every order asks this; as a query of models it is a tenth of what placing an order costs.
+_GRADES_NAMED = """
+    SELECT g.code, g.id, b.id, b.code, b.resource_class, b.admitted, b.version
+      FROM exchange_grade g
+      JOIN exchange_book b ON b.id = g.book_id
+     WHERE g.code = ANY(%s)
+"""
+
+
+class NamedGrade(NamedTuple):
+    """A grade as an order needs it."""
+
+    id: int
+    book: Book
 
 
 def centres_visible_to(actor: Actor) -> QuerySet[Centre]:
@@ -91,3 +109,15 @@ def highest_sold(pool_ids: Iterable[UUID], *, from_slot: int) -> Mapping[UUID, t
             if slot >= from_slot and units > highest.get(pool_id, (0, 0))[0]:
                 highest[pool_id] = (units, slot)
     return highest
+
+
+def grades_named(codes: Iterable[str]) -> dict[str, NamedGrade]:
+    """The grades among ``codes`` that exist, by their codes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GRADES_NAMED, [list(codes)])
+        rows = cursor.fetchall()
+    names = ("id", "code", "resource_class", "admitted", "version")
+    return {
+        code: NamedGrade(id_, Book.from_db(connection.alias, names, book))
+        for code, id_, *book in rows
+    }

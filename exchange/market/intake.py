@@ -12,12 +12,12 @@ from uuid import UUID
 from core.errors import FieldProblem
 from core.money import Rounding, divide, to_decimal, to_micro
 from core.slots import SECONDS_PER_SLOT, is_slot_boundary, slot_at_or_after, slot_of, slot_start_at
-from exchange.capacity.models import Grade, Pool, PoolState
+from exchange.capacity import selectors as capacity
+from exchange.capacity.models import Pool, PoolState
 from exchange.market.errors import OfferRefused, OrderRefused
 from exchange.market.models import Offer, OfferState, Order
 from exchange.market.requests import OfferRequest, OrderRequest
 from exchange.topology import selectors as topology
-from exchange.topology.models import Region
 
 HORIZON_SLOTS = 60 * 24
 MAX_UNITS = 1_000_000
@@ -86,6 +86,7 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
     grades = _grades(request, rules)
     _check_quantities(request, rules)
     _check_constraints(request, rules)
+    regions = _regions(request, rules)
     window = _window(request, rules, now)
     if rules.problems:
         raise OrderRefused("The order breaks rules of the market.", fields=rules.problems)
@@ -106,9 +107,11 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
         rtt_region_id=request.rtt_region,
         max_rtt_us=None if request.max_rtt_ms is None else int(request.max_rtt_ms * 1000),
         regions_allowed=(
-            None if request.regions_allowed is None else _with_children(request.regions_allowed)
+            None
+            if request.regions_allowed is None
+            else _with_children(request.regions_allowed, regions)
         ),
-        regions_excluded=_with_children(request.regions_excluded),
+        regions_excluded=_with_children(request.regions_excluded, regions),
         min_green_share=request.min_green_share,
         max_pue=request.max_pue,
         min_reliability=request.min_reliability,
@@ -134,7 +137,7 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
     return order
 
 
-def _grades(request: OrderRequest, rules: Rules) -> list[Grade]:
+def _grades(request: OrderRequest, rules: Rules) -> list[capacity.NamedGrade]:
     codes = [limit.grade for limit in request.grades]
     if not rules.require(
         0 < len(codes) <= MAX_GRADES, "grades", f"1 to {MAX_GRADES} grades", "name fewer grades"
@@ -143,9 +146,7 @@ def _grades(request: OrderRequest, rules: Rules) -> list[Grade]:
     rules.require(
         len(set(codes)) == len(codes), "grades", "a grade stands once", "name each grade once"
     )
-    known = {
-        grade.code: grade for grade in Grade.objects.filter(code__in=codes).select_related("book")
-    }
+    known = capacity.grades_named(codes)
     for index, limit in enumerate(request.grades):
         rules.require(
             limit.grade in known,
@@ -159,7 +160,7 @@ def _grades(request: OrderRequest, rules: Rules) -> list[Grade]:
             "a limit is above zero and at most a million yuan",
             "give the highest all-in price per unit-hour that you accept",
         )
-    books = {grade.book_id for grade in known.values()}
+    books = {grade.book.id for grade in known.values()}
     rules.require(
         len(books) <= 1,
         "grades",
@@ -227,10 +228,10 @@ def _check_constraints(request: OrderRequest, rules: Rules) -> None:
         "data to move names its region",
         "give data_region",
     )
-    _check_regions(request, rules)
 
 
-def _check_regions(request: OrderRequest, rules: Rules) -> None:
+def _regions(request: OrderRequest, rules: Rules) -> topology.RegionTree:
+    """The tree of regions, read only where the order names any."""
     named: dict[str, Iterable[str | None]] = {
         "rtt_region": [request.rtt_region],
         "data_region": [request.data_region],
@@ -238,9 +239,7 @@ def _check_regions(request: OrderRequest, rules: Rules) -> None:
         "regions_excluded": request.regions_excluded,
     }
     wanted = {code for codes in named.values() for code in codes if code is not None}
-    if not wanted:
-        return
-    known = set(Region.objects.filter(code__in=wanted).values_list("code", flat=True))
+    known = topology.region_tree() if wanted else topology.RegionTree({})
     for field, codes in named.items():
         unknown = sorted(code for code in codes if code is not None and code not in known)
         rules.require(
@@ -249,11 +248,12 @@ def _check_regions(request: OrderRequest, rules: Rules) -> None:
             f"unknown region {', '.join(unknown)}",
             "GET /api/v1/regions lists them",
         )
+    return known
 
 
-def _with_children(codes: Iterable[str]) -> list[str]:
+def _with_children(codes: Iterable[str], regions: topology.RegionTree) -> list[str]:
     """The regions and all that lies below them: a province stands for its cities."""
-    return sorted({below for code in set(codes) for below in topology.subtree(code)})
+    return sorted({below for code in codes for below in regions.below(code)})
 
 
 def _window(request: OrderRequest, rules: Rules, now: datetime) -> tuple[int, int]:

@@ -31,18 +31,35 @@ def links() -> QuerySet[Link]:
 
 def subtree(code: str) -> set[str]:
     """The codes of a region and of everything below it; empty for an unknown code."""
-    children: dict[str | None, list[str]] = defaultdict(list)
-    known: set[str] = set()
-    for own, parent in Region.objects.values_list("code", "parent_id"):
-        children[parent].append(own)
-        known.add(own)
-    found: set[str] = set()
-    waiting = [code] if code in known else []
-    while waiting:
-        at = waiting.pop()
-        found.add(at)
-        waiting += children[at]
-    return found
+    return region_tree().below(code)
+
+
+def region_tree() -> RegionTree:
+    """All regions' codes, for questions about several of them."""
+    return RegionTree(dict(Region.objects.order_by().values_list("code", "parent_id")))
+
+
+class RegionTree:
+    """Which region lies in which, as read at one time."""
+
+    def __init__(self, parents: dict[str, str | None]) -> None:
+        self._parents = parents
+        self._children: dict[str | None, list[str]] = defaultdict(list)
+        for code, parent in parents.items():
+            self._children[parent].append(code)
+
+    def __contains__(self, code: str) -> bool:
+        return code in self._parents
+
+    def below(self, code: str) -> set[str]:
+        """The region itself and everything below it; empty for an unknown code."""
+        found: set[str] = set()
+        waiting = [code] if code in self else []
+        while waiting:
+            at = waiting.pop()
+            found.add(at)
+            waiting += self._children[at]
+        return found
 
 
 def network() -> Network:

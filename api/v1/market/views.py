@@ -84,7 +84,10 @@ class OrdersView(WriteView):
         """Place an order: its greatest cost is held, and it waits to be admitted to its book."""
         wanted = _order_request(request)
         order = services.place_order(actor=self.actor, request=wanted, now=clock.now())
-        return Response(_order(order), status=201)
+        # The request named the grades already: no query for their codes.
+        codes = dict(zip(order.grade_ids, (limit.grade for limit in wanted.grades), strict=True))
+        shown = shapes.OrderSerializer(order, context={"grade_codes": codes})
+        return Response(shown.data, status=201)
 
 
 class OrderPreviewView(WriteView):
