@@ -49,6 +49,7 @@ class Batch:
     admission: Admission
     events: list[BookEvent]
     ticks: bool  # a new slot has begun since the batch before, and on-demand orders may rest
+    took_all: bool = False  # it has everything that waited when it was admitted, just now
 
 
 @transaction.atomic
@@ -58,18 +59,20 @@ def admit(book_id: int, *, now: datetime) -> Batch | None:
     None where there is nothing to do.
     """
     book = locks.book_for_update(book_id)
-    if book.admitted == book.version:
-        previous = _newest(book)
-        ticks = previous is not None and slot_of(previous.admitted_at) < slot_of(now)
-        admitted = _admit_waiting(book)
-        if not admitted and not (ticks and _rests_on_demand(book)):
-            return None
-        # A clock of another host may be behind: the book's own time never runs backwards.
-        admitted_at = max(now, previous.admitted_at) if previous else now
-        Admission.objects.create(book=book, batch=book.admitted + 1, admitted_at=admitted_at)
-        book.admitted += 1
-        book.save(update_fields=["admitted"])
-    return _open_batch(book)
+    if book.admitted != book.version:
+        admission, *before = Admission.objects.filter(book=book).order_by("-batch")[:2]
+        return _batch(book, admission, before[0] if before else None)
+    previous = Admission.objects.filter(book=book).order_by("-batch").first()
+    ticks = previous is not None and slot_of(previous.admitted_at) < slot_of(now)
+    admitted = _admit_waiting(book)
+    if not admitted and not (ticks and _rests_on_demand(book)):
+        return None
+    # A clock of another host may be behind: the book's own time never runs backwards.
+    admitted_at = max(now, previous.admitted_at) if previous else now
+    book.admitted += 1
+    admission = Admission.objects.create(book=book, batch=book.admitted, admitted_at=admitted_at)
+    book.save(update_fields=["admitted"])
+    return _batch(book, admission, previous, took_all=admitted < BATCH_EVENTS)
 
 
 @transaction.atomic
@@ -90,16 +93,12 @@ def admit_capacity_changes(book_id: int) -> int:
         return int(cursor.rowcount)
 
 
-def _open_batch(book: Book) -> Batch:
-    last_two = Admission.objects.filter(book=book).order_by("-batch")[:2]
-    admission, *before = last_two
+def _batch(
+    book: Book, admission: Admission, previous: Admission | None, *, took_all: bool = False
+) -> Batch:
     events = BookEvent.objects.filter(book=book, batch=admission.batch).order_by("position")
-    ticks = bool(before) and slot_of(before[0].admitted_at) < slot_of(admission.admitted_at)
-    return Batch(book, admission, list(events), ticks)
-
-
-def _newest(book: Book) -> Admission | None:
-    return Admission.objects.filter(book=book).order_by("-batch").first()
+    ticks = previous is not None and slot_of(previous.admitted_at) < slot_of(admission.admitted_at)
+    return Batch(book, admission, list(events), ticks, took_all)
 
 
 def _admit_waiting(book: Book) -> int:

@@ -41,6 +41,8 @@ _kept: dict[int, _Kept] = {}
 def match_book(*, book_id: int, now: datetime) -> int:
     """Admit, match and write the batches of a book until nothing waits; returns their number.
 
+    What comes in while the last batch is matched has a wake-up of its own on its way.
+
     Safe to call from any number of workers at once: the advisory lock only saves double work, the
     version that each write compares and sets is the guard.
     """
@@ -50,6 +52,8 @@ def match_book(*, book_id: int, now: datetime) -> int:
             return batches
         if not _match_batch(batch):
             return batches
+        if batch.took_all:
+            return batches + 1
     return MAX_BATCHES
 
 

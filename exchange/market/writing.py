@@ -79,13 +79,18 @@ class _Work:
         touched = [UUID(int=outcome.order) for outcome in result.outcomes]
         missing = [order_id for order_id in touched if order_id not in said.entered_orders]
         self.orders: dict[UUID, Order] = said.entered_orders | Order.objects.in_bulk(missing)
-        self.rules: RuleSet | None = rule_set_at(self.now) if result.fills else None
-        self.regions = self._regions(result.fills)
-        self.offers = Offer.objects.in_bulk({UUID(int=fill.offer) for fill in result.fills})
-        self.trades = [self._trade(i, fill) for i, fill in enumerate(result.fills)]
-        self.buyer_regions = _regions_of_buyers(order.buyer_id for order in self.orders.values())
-        for trade in self.trades:
-            trade.buyer_region_id = self.buyer_regions[trade.buyer_id]
+        self.rules: RuleSet | None = None
+        self.trades: list[Trade] = self._trades(result.fills) if result.fills else []
+
+    def _trades(self, fills: Sequence[Fill]) -> list[Trade]:
+        self.rules = rule_set_at(self.now)
+        self.regions = self._regions(fills)
+        self.offers = Offer.objects.in_bulk({UUID(int=fill.offer) for fill in fills})
+        trades = [self._trade(i, fill) for i, fill in enumerate(fills)]
+        regions = _regions_of_buyers(trade.buyer_id for trade in trades)
+        for trade in trades:
+            trade.buyer_region_id = regions[trade.buyer_id]
+        return trades
 
     def _regions(self, fills: Sequence[Fill]) -> dict[int, str]:
         pools = Pool.objects.filter(id__in={UUID(int=fill.pool) for fill in fills})
@@ -209,6 +214,8 @@ def _update_offers_and_pools(batch: Batch, said: Translation) -> None:
         )
     if said.changed_pools:
         Pool.objects.bulk_update(said.changed_pools.values(), ["book_terms"], batch_size=500)
+    if not (batch.ticks or said.changed_offers):
+        return  # no window can have ended since the batch before
     # Nothing can be taken from an offer whose window is over; the state only says so.
     Offer.objects.filter(
         book=batch.book,
