@@ -38,7 +38,14 @@ APP_ROLE: Final = "exchange_app"
 
 # A server that was killed leaves its lock file for about 1.5 s; its children may take longer.
 _STALE_LOCK_S: Final = 10.0
-_SERVER_SETTINGS: Final = {"max_connections": "200", "shared_buffers": "256MB", "jit": "off"}
+_SERVER_SETTINGS: Final = {
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "jit": "off",
+    # A table that was empty when a statement was planned is soon looked at again: the check of a
+    # foreign key else reads all of it, for each row, for up to a minute.
+    "autovacuum_naptime": "10s",
+}
 # Survives the death of any process, but not of the machine: for test data only.
 NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off"}
 
