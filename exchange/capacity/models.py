@@ -180,6 +180,9 @@ class Pool(models.Model):
     ``units`` is registered, ``available_units`` what can be sold now (less after a defect), and
     ``book_terms`` what the matcher has been told (``inbox.pool_terms``): it changes only when a
     batch is written, so that matching stays a function of what was admitted.
+
+    ``units_stated_at`` says from when on ``units`` holds: they cover what is sold in its slot and
+    in every later one (in all slots where they never changed), which a trigger keeps.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -187,6 +190,7 @@ class Pool(models.Model):
     grade = models.ForeignKey(Grade, models.PROTECT, related_name="pools")
     code = models.CharField(max_length=64)
     units = models.PositiveIntegerField()
+    units_stated_at = models.DateTimeField(null=True)
     available_units = models.PositiveIntegerField()
     book_terms = models.JSONField(default=dict)
     state = models.CharField(max_length=16, choices=PoolState.choices, default=PoolState.ACTIVE)

@@ -185,14 +185,14 @@ def change_pool(
     if units is not None:
         _refuse_below_sold(pool, units, now)
         missing = pool.units - pool.available_units
-        pool.units = units
+        pool.units, pool.units_stated_at = units, now
         pool.available_units = max(0, units - missing)
     if available_units is not None:
         pool.available_units = available_units
     if health is not None:
         pool.health = health
     _refuse(rules.problems_of_change(pool, health=health))
-    pool.save(update_fields=["units", "available_units", "health"])
+    pool.save(update_fields=["units", "units_stated_at", "available_units", "health"])
     _record(actor, "pool.change", pool, before=before, after=rules.facts_of_pool(pool), now=now)
     _tell_books([pool], {pool.centre_id: pool.centre}, now)
     return pool

@@ -13,7 +13,9 @@ _CHECKS = {
     "market.no_pool_oversold": """
         SELECT d.pool_id::text || ' day ' || d.day
           FROM exchange_poolday d JOIN exchange_pool p ON p.id = d.pool_id
-         WHERE p.units < ANY (d.sold)""",
+         WHERE p.units < ANY (d.sold[
+               greatest(floor(extract(epoch FROM p.units_stated_at) / 3600)::int - d.day * 24, 0)
+               + 1 : 24])""",
     "market.sold_is_what_trades_claim": """
         WITH claimed AS (
             SELECT t.pool_id, slot / 24 AS day, slot % 24 AS hour, sum(t.units) AS units

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from exchange.capacity import services
 from exchange.capacity.errors import UnitsSold
@@ -86,3 +87,42 @@ def test_the_lowering_first_and_the_sale_is_refused(scene):
     assert "pool_never_oversold" in str(error.__cause__.diag.constraint_name)
     assert Pool.objects.get().units == 39
     assert not Trade.objects.exists()
+
+
+def lower_by_sql(units: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE exchange_pool SET units = %s, available_units = 0", [units])
+
+
+def test_a_sale_first_and_a_lowering_past_the_service_is_refused(scene):
+    _, made = scene
+    error = second_while_first_is_open(
+        lambda: sell(made, 40, start_slot=SLOT + 1, slots=3), lambda: lower_by_sql(39)
+    )
+    assert "would not cover the 40 that are sold" in str(error)
+    assert Pool.objects.get().units == 64
+
+
+def test_a_lowering_past_the_service_first_and_the_sale_is_refused(scene):
+    _, made = scene
+    error = second_while_first_is_open(
+        lambda: lower_by_sql(39), lambda: sell(made, 40, start_slot=SLOT + 1, slots=3)
+    )
+    assert "would be sold to 40 of 0" in str(error)
+    assert not Trade.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["app", "owner"])
+def test_neither_role_lowers_them_past_the_service(scene, role, request):
+    _, made = scene
+    sell(made, 40, start_slot=SLOT + 1, slots=3)
+    raw = request.getfixturevalue(f"{role}_connection")
+    with pytest.raises(psycopg.errors.CheckViolation) as refused, raw.transaction():
+        raw.execute("UPDATE exchange_pool SET units = 39, available_units = 39")
+    assert refused.value.diag.constraint_name == "pool_units_cover_what_is_sold"
+    raw.execute("UPDATE exchange_pool SET units = 40, available_units = 39")
+    raw.rollback()
+    # An older snapshot could overlook a sale, so none is trusted.
+    raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with pytest.raises(psycopg.errors.CheckViolation, match="READ COMMITTED"):
+        raw.execute("UPDATE exchange_pool SET units = 40, available_units = 39")

@@ -83,6 +83,34 @@ def test_the_counters_are_written_by_trades_alone(traded):
             run(f"WITH x AS (SELECT * FROM exchange_poolday) {statement}")
 
 
+UNITS = [
+    "units = 5, available_units = 5",
+    "units = 0, available_units = 0",
+    # stating them anew from a slot that is sold does not help
+    "units = 5, available_units = 5, units_stated_at = to_timestamp({last_slot} * 3600.0 + 3599)",
+    "units_stated_at = NULL, units = 5, available_units = 5",
+]
+
+
+@pytest.mark.parametrize("change", UNITS)
+def test_registered_units_stay_above_what_is_sold(traded, change):
+    change = change.format(last_slot=Trade.objects.get().end_slot - 1)
+    with pytest.raises(IntegrityError, match="would not cover the 6 that are sold"):
+        run(f"UPDATE exchange_pool SET {change}")
+    traded.refresh_from_db()
+    assert (traded.units, traded.available_units, traded.units_stated_at) == (8, 8, None)
+
+
+def test_what_is_sold_firm_outlasts_lower_availability(traded):
+    run("UPDATE exchange_pool SET available_units = 0")
+    run("UPDATE exchange_pool SET units = 6")
+    over = f"units_stated_at = to_timestamp({Trade.objects.get().end_slot} * 3600.0)"
+    run(f"UPDATE exchange_pool SET units = 5, {over}")
+    with pytest.raises(IntegrityError, match="would not cover the 6 that are sold"):
+        run("UPDATE exchange_pool SET units_stated_at = units_stated_at - interval '1 second'")
+    assert Trade.objects.get().units == 6
+
+
 @pytest.mark.parametrize("table", ["trade", "traderelease", "admission", "ruleset", "leaseevent"])
 @pytest.mark.parametrize(
     "statement",
