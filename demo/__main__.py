@@ -32,12 +32,12 @@ from demo.registration import Market, Staff, set_up
 from demo.report import CLEAN, Report, show
 from demo.scenario import Scenario
 from demo.settlement import NotSettled, Settled, settle
+from exchangectl.preparing import DEMONSTRATION, VAR
 from exchangectl.process import StartError
 from exchangectl.running import Running, start_exchange
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-DATA: Final = ROOT / "var" / "demo"
-RESULT: Final = ROOT / "var" / "demo.json"
+DATA: Final = VAR / DEMONSTRATION
+RESULT: Final = VAR / "demo.json"
 # An hour of the day in seconds of wall time: 24 of them take 96 s.
 SECONDS_PER_HOUR: Final = float(os.environ.get("SECONDS_PER_HOUR") or 4)
 # For each of the two web processes: on two cores more of them only wait for one another.
@@ -117,7 +117,7 @@ def _plan(henan: Scenario, trace: str, orders: int, screen: Screen) -> list[Plan
 def _start(screen: Screen, midnight: datetime) -> Running:
     """A fresh exchange in the demonstration's folder, at midnight and at ordinary pace."""
     if DATA.exists():
-        screen.say(f"{DATA.relative_to(ROOT)} holds the last demonstration: it is replaced")
+        screen.say(f"{DATA} holds the last demonstration: it is replaced")
     clock = ticking_from(midnight, 1.0)
     port = os.environ.get("PORT", "")
     return start_exchange(

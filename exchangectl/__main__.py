@@ -1,7 +1,7 @@
 """``python -m exchangectl``: run an exchange on this machine, and what goes with it.
 
 run      servers, migrations, web, workers and beat, until Ctrl-C
-stop     end a `run` (or a demonstration) that goes on in another terminal
+stop     end a `run`, and a demonstration, that go on in other terminals
 status   what runs, and where
 psql     a session in the running exchange's database (as its owner with --owner)
 manage   one of manage.py's commands, with the running exchange's environment
@@ -13,6 +13,7 @@ Exit status: 0 done, 1 something failed (and says what), 2 wrong use.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,9 +23,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from exchangectl.preparing import ROOT
+from exchangectl.preparing import DEMONSTRATION, ROOT, VAR
 from exchangectl.process import StartError, started_at_ticks, wait_until
-from exchangectl.running import read_run_file, start_exchange
+from exchangectl.running import read_run_file, start_exchange, supervisor_of
 from exchangectl.servers import APP_ROLE, OWNER_ROLE, PostgreSQL, Valkey, load_secrets
 
 
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("EXCHANGE_VAR", ROOT / "var")),
+        default=VAR,
         help="where everything that lasts is kept (default: var)",
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -105,31 +106,49 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
-    state = read_run_file(options.data_dir)
-    pid = state["supervisor"] if state else None
-    ticks = started_at_ticks(pid) if pid else None
-    if pid is None or ticks is None:
+    found = {
+        folder: supervisor
+        for folder in _folders(options)
+        if (supervisor := supervisor_of(folder)) is not None
+    }
+    if not found:
         _say("nothing runs")
         return 0
-    os.kill(pid, signal.SIGTERM)
+    for pid, _ in found.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    for folder, supervisor in found.items():
+        _wait_for_end(*supervisor)
+        _say("stopped" if folder == options.data_dir else f"stopped what ran in {folder}")
+    return 0
+
+
+def _wait_for_end(pid: int, ticks: int) -> None:
     wait_until(
         lambda: started_at_ticks(pid) != ticks,
         timeout_s=120,
         what=f"process {pid} did not end",
     )
-    _say("stopped")
-    return 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    state = read_run_file(options.data_dir)
-    if state is None or started_at_ticks(state["supervisor"]) is None:
+    running = [folder for folder in _folders(options) if supervisor_of(folder) is not None]
+    for folder in running:
+        state = read_run_file(folder)
+        if state is None:
+            _say(f"{folder} is starting")
+            continue
+        _say(f"{state['base_url']} (process {state['supervisor']})")
+        for name, (pid, ticks) in state["children"].items():
+            _say(f"  {name:<10} {pid:<8} {'runs' if started_at_ticks(pid) == ticks else 'ended'}")
+    if not running:
         _say("nothing runs")
-        return 1
-    _say(f"{state['base_url']} (process {state['supervisor']})")
-    for name, (pid, ticks) in state["children"].items():
-        _say(f"  {name:<10} {pid:<8} {'runs' if started_at_ticks(pid) == ticks else 'ended'}")
-    return 0
+    return 0 if running else 1
+
+
+def _folders(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Where an exchange may run: the folder itself, and the demonstration's in it."""
+    return options.data_dir, options.data_dir / DEMONSTRATION
 
 
 def _environment(data_dir: Path, *, owner: bool) -> dict[str, str]:

@@ -16,6 +16,9 @@ from exchangectl.process import Child, StartError
 from exchangectl.servers import APP_ROLE, OWNER_ROLE, PostgreSQL, Valkey, load_secrets
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+# Where everything that lasts is kept, and the folder in it that `make demo` has to itself.
+VAR: Final = Path(os.environ.get("EXCHANGE_VAR", ROOT / "var"))
+DEMONSTRATION: Final = "demo"
 _COLLECTED: Final = ".collected"
 
 

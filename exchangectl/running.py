@@ -169,7 +169,7 @@ class Running:
         _stop(self.children, say)
         (self.data_dir / "run.json").unlink(missing_ok=True)
         self._port_claim.close()
-        self._lock.close()
+        _let_go(self._lock)
 
     def _write_run_file(self) -> None:
         """Who runs, so that a next start can clear away what a crash left, and `stop` find it."""
@@ -272,7 +272,7 @@ def start_exchange(
         (data_dir / "run.json").unlink(missing_ok=True)
         if claim is not None:
             claim.close()
-        lock.close()
+        _let_go(lock)
         raise
     return running
 
@@ -329,7 +329,10 @@ def _environment(
 
 
 def _lock(data_dir: Path) -> IO[str]:
-    """Hold ``data_dir`` for this process; the kernel lets go of it whatever happens."""
+    """Hold ``data_dir`` for this process, whose name the file then has.
+
+    The kernel lets go of it whatever happens.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     file = (data_dir / "exchange.lock").open("a+")
     try:
@@ -342,7 +345,24 @@ def _lock(data_dir: Path) -> IO[str]:
             f"an exchange already runs in {data_dir}{where}: stop it first "
             "(Ctrl-C in its terminal, or `make stop`)"
         ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()} {started_at_ticks(os.getpid())}")
+    file.flush()
     return file
+
+
+def _let_go(lock: IO[str]) -> None:
+    lock.truncate(0)
+    lock.close()
+
+
+def supervisor_of(data_dir: Path) -> tuple[int, int] | None:
+    """Who holds ``data_dir``, from the first step of its start on: pid, and when it was started."""
+    try:
+        pid, ticks = (int(word) for word in (data_dir / "exchange.lock").read_text().split())
+    except (OSError, ValueError):
+        return None
+    return (pid, ticks) if started_at_ticks(pid) == ticks else None
 
 
 def read_run_file(data_dir: Path) -> dict | None:

@@ -176,6 +176,37 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_recovers(
     assert supervisor.call("status").returncode == 1
 
 
+def test_stop_ends_a_demonstration_too_and_nobody_else(tmp_path: Path) -> None:
+    holding = "import sys, time; from pathlib import Path; from exchangectl import running; "
+    holding += "lock = running._lock(Path(sys.argv[1])); print('holds', flush=True); time.sleep(60)"
+    held = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", holding, str(tmp_path / name)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in (".", "demo", "other")
+    }
+    try:
+        for process in held.values():
+            assert process.stdout is not None
+            assert process.stdout.readline() == "holds\n"
+        (tmp_path / "run.json").write_text(json.dumps({"supervisor": held["other"].pid}))
+        caller = Supervisor(tmp_path, dict(os.environ))
+        stopped = caller.call("stop")
+        assert stopped.stdout == f"stopped\nstopped what ran in {tmp_path / 'demo'}\n"
+        assert [held[name].wait(10) for name in (".", "demo")] == [-signal.SIGTERM] * 2
+        # The file still names who ended, and run.json somebody who has nothing to do with it.
+        again = caller.call("stop")
+        assert (again.returncode, again.stdout) == (0, "nothing runs\n")
+        assert held["other"].poll() is None
+    finally:
+        for process in held.values():
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[PostgreSQL]:
     keep_port(tmp_path, "postgres", free_port())
