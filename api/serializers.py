@@ -103,7 +103,7 @@ class InputSerializer(_FieldsReused, serializers.Serializer):
 
 
 class EmptyInput(InputSerializer):
-    """The body of an action that takes no values: `{}`."""
+    """The body of an action that takes no values: the address says it all."""
 
 
 class OutputSerializer(_FieldsReused, serializers.Serializer):

@@ -80,10 +80,6 @@ class ReasonInput(InputSerializer):
     reason = serializers.CharField(max_length=1000)
 
 
-class EmptyInput(InputSerializer):
-    """Nothing: the address says it all."""
-
-
 class OrganisationsQuery(InputSerializer):
     """Filters of the operator's list."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,11 @@ from rest_framework.response import Response
 from accounts import key_services, selectors, services
 from accounts.models import Organisation
 from api.paging import paged
+from api.serializers import EmptyInput, InputSerializer
 from api.throttling import KeyThrottle, RegistrationThrottle
 from api.v1.accounts.serializers import (
     AuditQuery,
     AuditSerializer,
-    EmptyInput,
     IssuedKeySerializer,
     KeyInput,
     KeySerializer,
@@ -184,6 +185,22 @@ class _DecisionView(WriteView):
     scope = "operator"
     operator_roles = ("market",)
 
+    def decide(
+        self,
+        verb: Callable[..., Organisation],
+        organisation_id: UUID,
+        body: type[InputSerializer] = EmptyInput,
+    ) -> Response:
+        """The organisation after ``verb``, which takes what stands in the body."""
+        values = self.body(body)
+        return _organisation(
+            verb(actor=self.actor, organisation_id=organisation_id, now=clock.now(), **values)
+        )
+
+
+_DECIDED: dict[str, Any] = {"request": EmptyInput, "responses": {200: OrganisationSerializer}}
+_DECIDED_FOR_A_REASON = _DECIDED | {"request": ReasonInput}
+
 
 class VerifyView(_DecisionView):
     """Submitted → verified."""
@@ -191,15 +208,11 @@ class VerifyView(_DecisionView):
     @extend_schema(
         operation_id="organisations_verify",
         summary="Verify an organisation (operator)",
-        request=EmptyInput,
-        responses={200: OrganisationSerializer},
+        **_DECIDED,
     )
     def post(self, request: Request, organisation_id: UUID) -> Response:
         """It may take part from now on."""
-        self.body(EmptyInput)
-        return _organisation(
-            services.verify(actor=self.actor, organisation_id=organisation_id, now=clock.now())
-        )
+        return self.decide(services.verify, organisation_id)
 
 
 class RefuseView(_DecisionView):
@@ -208,17 +221,11 @@ class RefuseView(_DecisionView):
     @extend_schema(
         operation_id="organisations_refuse",
         summary="Refuse an organisation (operator)",
-        request=ReasonInput,
-        responses={200: OrganisationSerializer},
+        **_DECIDED_FOR_A_REASON,
     )
     def post(self, request: Request, organisation_id: UUID) -> Response:
         """It may mend its facts and submit again."""
-        reason = self.body(ReasonInput)["reason"]
-        return _organisation(
-            services.refuse(
-                actor=self.actor, organisation_id=organisation_id, reason=reason, now=clock.now()
-            )
-        )
+        return self.decide(services.refuse, organisation_id, ReasonInput)
 
 
 class SuspendView(_DecisionView):
@@ -227,17 +234,11 @@ class SuspendView(_DecisionView):
     @extend_schema(
         operation_id="organisations_suspend",
         summary="Suspend an organisation (operator)",
-        request=ReasonInput,
-        responses={200: OrganisationSerializer},
+        **_DECIDED_FOR_A_REASON,
     )
     def post(self, request: Request, organisation_id: UUID) -> Response:
         """It still reads; it does no new business until it is reinstated."""
-        reason = self.body(ReasonInput)["reason"]
-        return _organisation(
-            services.suspend(
-                actor=self.actor, organisation_id=organisation_id, reason=reason, now=clock.now()
-            )
-        )
+        return self.decide(services.suspend, organisation_id, ReasonInput)
 
 
 class ReinstateView(_DecisionView):
@@ -246,15 +247,11 @@ class ReinstateView(_DecisionView):
     @extend_schema(
         operation_id="organisations_reinstate",
         summary="Reinstate an organisation (operator)",
-        request=EmptyInput,
-        responses={200: OrganisationSerializer},
+        **_DECIDED,
     )
     def post(self, request: Request, organisation_id: UUID) -> Response:
         """It does business again."""
-        self.body(EmptyInput)
-        return _organisation(
-            services.reinstate(actor=self.actor, organisation_id=organisation_id, now=clock.now())
-        )
+        return self.decide(services.reinstate, organisation_id)
 
 
 class MembersView(WriteView):

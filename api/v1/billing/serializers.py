@@ -25,10 +25,6 @@ class AmountField(MoneyField):
         super().__init__(min_micro=None, max_micro=MAX_MICRO, **kwargs)
 
 
-class EmptyInput(InputSerializer):
-    """Nothing: the address says it all."""
-
-
 # Usage
 
 

@@ -5,6 +5,7 @@ The acting person is the holder of the key: submitter and approver are compared 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 
 from accounts.actors import Actor
 from api.paging import paged
+from api.serializers import EmptyInput, InputSerializer
 from api.v1.billing import serializers as shapes
 from api.views import ApiView, WriteView
 from billing.settlement import selectors, services
@@ -44,13 +46,13 @@ class CutOffView(WriteView):
     @extend_schema(
         operation_id="settlement_cut_off",
         summary="Cut the open period off",
-        request=shapes.EmptyInput,
+        request=EmptyInput,
         responses=shapes.PeriodSerializer,
     )
     def post(self, request: Request) -> Response:
         """The open period is set to closing, and the next one opens; answers the one that
         closes. By the settlement clerk."""
-        self.body(shapes.EmptyInput)
+        self.body(EmptyInput)
         period = services.cut_off(actor=self.actor, now=clock.now())
         return Response(shapes.PeriodSerializer(period).data)
 
@@ -98,20 +100,30 @@ class BatchView(ApiView):
         return _detail(self.actor, batch_id)
 
 
+def _moved(
+    view: WriteView,
+    verb: Callable[..., object],
+    batch_id: UUID,
+    body: type[InputSerializer] = EmptyInput,
+) -> Response:
+    """The batch after ``verb``, which takes what stands in the body."""
+    verb(actor=view.actor, batch_id=batch_id, now=clock.now(), **view.body(body))
+    batch = selectors.batch(actor=view.actor, batch_id=batch_id)
+    return Response(shapes.BatchSerializer(batch).data)
+
+
 class SubmitView(WriteView):
     scope = "operator"
 
     @extend_schema(
         operation_id="settlement_batches_submit",
         summary="Submit a batch",
-        request=shapes.EmptyInput,
+        request=EmptyInput,
         responses=shapes.BatchSerializer,
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """The first person, a settlement clerk, stands for the draft."""
-        self.body(shapes.EmptyInput)
-        services.submit_batch(actor=self.actor, batch_id=batch_id, now=clock.now())
-        return _summary(self.actor, batch_id)
+        return _moved(self, services.submit_batch, batch_id)
 
 
 class ApproveView(WriteView):
@@ -125,13 +137,7 @@ class ApproveView(WriteView):
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Another person, a settlement approver, approves exactly the content of that hash."""
-        services.approve_batch(
-            actor=self.actor,
-            batch_id=batch_id,
-            content_hash=self.body(shapes.ApproveInput)["content_hash"],
-            now=clock.now(),
-        )
-        return _summary(self.actor, batch_id)
+        return _moved(self, services.approve_batch, batch_id, shapes.ApproveInput)
 
 
 class RejectView(WriteView):
@@ -145,13 +151,7 @@ class RejectView(WriteView):
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """A settlement approver sends it back; the period can be drawn up again."""
-        services.reject_batch(
-            actor=self.actor,
-            batch_id=batch_id,
-            reason=self.body(shapes.RejectInput)["reason"],
-            now=clock.now(),
-        )
-        return _summary(self.actor, batch_id)
+        return _moved(self, services.reject_batch, batch_id, shapes.RejectInput)
 
 
 class PaymentFileView(ApiView):
@@ -187,10 +187,6 @@ class TrialBalanceView(ApiView):
         """The books of each region and asset: debits equal credits."""
         books = trial_balance(self.query(shapes.TrialBalanceQuery).get("as_of"))
         return Response(shapes.TrialBalancesSerializer({"results": books}).data)
-
-
-def _summary(actor: Actor, batch_id: UUID) -> Response:
-    return Response(shapes.BatchSerializer(selectors.batch(actor=actor, batch_id=batch_id)).data)
 
 
 def _detail(actor: Actor, batch_id: UUID, *, status: int = 200) -> Response:

@@ -46,10 +46,6 @@ class PueField(serializers.DecimalField):
         super().__init__(max_digits=4, decimal_places=3, min_value=1, max_value=5, **kwargs)
 
 
-class EmptyInput(InputSerializer):
-    """Nothing: the address says it all."""
-
-
 # Reference data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 
 from api.paging import paged
 from api.parsing import CSVTextParser, StrictJSONParser
+from api.serializers import EmptyInput
 from api.v1.capacity import serializers as shapes
 from api.v1.capacity.offers_of_import import create_offers_for
 from api.views import ApiView, WriteView
@@ -20,6 +22,7 @@ from core.money import to_decimal
 from core.slots import slot_of
 from exchange.capacity import importing, selectors, services
 from exchange.capacity.import_rows import read_csv, read_json
+from exchange.capacity.models import Pool
 from exchange.capacity.rules import CentreTerms, PoolTerms
 from exchange.capacity.search import CapacityQuery, search_capacity
 from exchange.topology import selectors as topology
@@ -331,50 +334,41 @@ class PoolView(WriteView):
         return Response(shapes.PoolSerializer(pool).data)
 
 
-class _PoolMove(WriteView):
+_MOVED: dict[str, Any] = {"request": EmptyInput, "responses": shapes.PoolSerializer}
+
+
+def _moved(view: WriteView, verb: Callable[..., Pool], pool_id: UUID) -> Response:
+    """The pool after ``verb``."""
+    view.body(EmptyInput)
+    pool = verb(actor=view.actor, pool_id=pool_id, now=clock.now())
+    return Response(shapes.PoolSerializer(pool).data)
+
+
+class PausePoolView(WriteView):
     scope = "capacity"
 
-    def move(self, verb: Any, pool_id: UUID) -> Response:
-        """The pool after ``verb``."""
-        self.body(shapes.EmptyInput)
-        pool = verb(actor=self.actor, pool_id=pool_id, now=clock.now())
-        return Response(shapes.PoolSerializer(pool).data)
-
-
-class PausePoolView(_PoolMove):
-    @extend_schema(
-        operation_id="pools_pause",
-        summary="Pause a pool",
-        request=shapes.EmptyInput,
-        responses=shapes.PoolSerializer,
-    )
+    @extend_schema(operation_id="pools_pause", summary="Pause a pool", **_MOVED)
     def post(self, request: Request, pool_id: UUID) -> Response:
         """Sell nothing new of a pool; what is sold is delivered."""
-        return self.move(services.pause_pool, pool_id)
+        return _moved(self, services.pause_pool, pool_id)
 
 
-class ResumePoolView(_PoolMove):
-    @extend_schema(
-        operation_id="pools_resume",
-        summary="Resume a pool",
-        request=shapes.EmptyInput,
-        responses=shapes.PoolSerializer,
-    )
+class ResumePoolView(WriteView):
+    scope = "capacity"
+
+    @extend_schema(operation_id="pools_resume", summary="Resume a pool", **_MOVED)
     def post(self, request: Request, pool_id: UUID) -> Response:
         """Sell from a paused pool again."""
-        return self.move(services.resume_pool, pool_id)
+        return _moved(self, services.resume_pool, pool_id)
 
 
-class WithdrawPoolView(_PoolMove):
-    @extend_schema(
-        operation_id="pools_withdraw",
-        summary="Withdraw a pool",
-        request=shapes.EmptyInput,
-        responses=shapes.PoolSerializer,
-    )
+class WithdrawPoolView(WriteView):
+    scope = "capacity"
+
+    @extend_schema(operation_id="pools_withdraw", summary="Withdraw a pool", **_MOVED)
     def post(self, request: Request, pool_id: UUID) -> Response:
         """Take a pool out of the market for good; what is sold is still delivered."""
-        return self.move(services.withdraw_pool, pool_id)
+        return _moved(self, services.withdraw_pool, pool_id)
 
 
 class ImportView(WriteView):
