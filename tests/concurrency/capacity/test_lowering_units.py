@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import psycopg
 import pytest
@@ -126,3 +127,39 @@ def test_neither_role_lowers_them_past_the_service(scene, role, request):
     raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with pytest.raises(psycopg.errors.CheckViolation, match="READ COMMITTED"):
         raw.execute("UPDATE exchange_pool SET units = 40, available_units = 39")
+
+
+def test_a_sale_that_waited_for_the_pool_has_it_until_it_commits(scene):
+    """A semi-join that locks drops a row that changed during the wait; it locks it all the same."""
+    actor, made = scene
+    sold, may_commit = threading.Event(), threading.Event()
+
+    def sell_and_linger() -> None:
+        with transaction.atomic():
+            sell(made, 40, start_slot=SLOT + 1, slots=3)
+            sold.set()
+            assert may_commit.wait(10)
+
+    def lower() -> None:
+        services.change_pool(actor=actor, pool_id=made.id, units=39, now=NOW)
+
+    with ThreadPoolExecutor(2) as pool_of_two:
+        with transaction.atomic():
+            services.change_pool(actor=actor, pool_id=made.id, available_units=50, now=NOW)
+            selling = pool_of_two.submit(in_a_session_of_its_own, sell_and_linger)
+            assert not sold.wait(0.5), "the sale waits for the change"
+        assert sold.wait(10)
+        lowering = pool_of_two.submit(in_a_session_of_its_own, lower)
+        assert not wait([lowering], timeout=0.5).done, "the lowering waits for the sale"
+        may_commit.set()
+        selling.result(10)
+        with pytest.raises(UnitsSold):
+            lowering.result(10)
+    assert Pool.objects.get().units == 64
+
+
+def in_a_session_of_its_own(call: Callable[[], None]) -> None:
+    try:
+        call()
+    finally:
+        connections.close_all()
