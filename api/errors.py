@@ -90,6 +90,12 @@ class RateLimited(ExchangeError):
     retry_helps = True
 
 
+class EventsForgotten(ExchangeError):
+    slug = "events-forgotten"
+    title = "The stream begins later"
+    status = 410
+
+
 class StreamsFull(Unavailable):
     slug = "streams-full"
     title = "All event streams are taken"

@@ -270,6 +270,8 @@ REST_FRAMEWORK = {
 TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES", "0"))
 RATE_LIMIT_PER_MINUTE = int(os.environ.get("RATE_LIMIT_PER_MINUTE", "6000"))
 RATE_LIMIT_REGISTRATIONS_PER_HOUR = int(os.environ.get("RATE_LIMIT_REGISTRATIONS_PER_HOUR", "30"))
+# How long the events of the streams are kept; the database keeps a week in any case.
+OUTBOX_KEEP_DAYS = max(7, int(os.environ.get("OUTBOX_KEEP_DAYS", "30")))
 # Event streams hold a thread of the web server each: how long, and how many in one process.
 STREAM_SECONDS = int(os.environ.get("STREAM_SECONDS", "25"))
 STREAMS_PER_PROCESS = int(os.environ.get("STREAMS_PER_PROCESS", "1"))

@@ -40,6 +40,7 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 BEAT_SCHEDULE = {
     "numbers committed events for the streams": _every(1, "core.tasks.relay_outbox"),
     "forgets old idempotent answers": _every(3600, "core.tasks.sweep_idempotency"),
+    "forgets events of long ago": _every(3600, "core.tasks.prune_outbox"),
     "seals the audit rows": _every(5, "accounts.tasks.seal_audit"),
     "seals the ledger": _every(5, "ledger.tasks.seal"),
     "gives up centres that fell silent": _every(1, "exchange.capacity.tasks.sweep_silent_centres"),

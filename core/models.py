@@ -101,6 +101,7 @@ class OutboxEvent(AppendOnly):
     """Something that happened and that somebody outside of its transaction may want to know.
 
     ``organisation_id`` is whom it concerns; null means that everybody may see it.
+    The oldest may go after a while, by ``core_prune_outbox`` alone; nothing else does.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -135,10 +136,12 @@ class OutboxPosition(AppendOnly):
 
 
 class OutboxRelay(models.Model):
-    """How far numbering has come; one row."""
+    """How far numbering has come, and pruning behind it; one row."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     last_position = models.BigIntegerField(default=0)
+    # Where the outbox begins: events of lower positions were pruned.
+    first_position = models.BigIntegerField(default=1, db_default=1)
     # Every event written by a transaction below this one is numbered.
     next_xid = XidField()
 

@@ -8,6 +8,7 @@ an earlier one has ended (those below ``pg_snapshot_xmin``); readers follow the 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import connection, transaction
 
@@ -56,3 +57,15 @@ def relay() -> int:
                 [numbered, str(horizon)],
             )
     return numbered
+
+
+def prune(*, before: datetime, limit: int) -> int:
+    """Remove up to ``limit`` of the oldest events, as far as they are older; returns how many.
+
+    The database refuses to go into the last week before the newest event. Where a relay is at work
+    this does nothing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT core_prune_outbox(%s, %s)", [before, limit])
+        pruned: int = cursor.fetchone()[0]
+    return pruned

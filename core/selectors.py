@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from core.models import OutboxPosition
+from core.models import OutboxPosition, OutboxRelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,8 @@ def last_position() -> int:
     """The position of the newest numbered event; 0 where there is none."""
     newest = OutboxPosition.objects.order_by("-position").values_list("position", flat=True).first()
     return newest or 0
+
+
+def first_position() -> int:
+    """The position at which the outbox begins: what came before was pruned."""
+    return OutboxRelay.objects.values_list("first_position", flat=True).get()

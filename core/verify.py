@@ -18,10 +18,12 @@ class Finding:
 
 
 def checks() -> Iterator[Finding]:
-    """The outbox is numbered without a gap, and its numbers stand where they were given."""
+    """The outbox is numbered without a gap from where it begins, and by this server."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relay.last_position, (SELECT count(*) FROM core_outboxposition),"
+            "SELECT relay.last_position, relay.first_position,"
+            " (SELECT count(*) FROM core_outboxposition),"
+            " (SELECT COALESCE(min(position), 1) FROM core_outboxposition),"
             " (SELECT COALESCE(max(position), 0) FROM core_outboxposition),"
             " (SELECT count(*) FROM core_outboxevent event WHERE event.xid < relay.next_xid),"
             " relay.next_xid <= pg_snapshot_xmax(pg_current_snapshot())"
@@ -31,11 +33,11 @@ def checks() -> Iterator[Finding]:
     if row is None:
         yield Finding("outbox.numbered", False, "the relay's row is missing")
         return
-    last, count, highest, committed, same_cluster = row
+    last, first, count, lowest, highest, committed, same_cluster = row
     yield Finding(
         "outbox.numbered",
-        last == count == highest == committed,
-        f"{count} positions up to {highest}, {committed} events below the relay's mark",
+        (first, last, count) == (lowest, highest, committed) and count == last - first + 1,
+        f"{count} positions from {lowest} to {highest}, {committed} events below the relay's mark",
     )
     yield Finding(
         "outbox.horizon",

@@ -1,12 +1,13 @@
 """The event stream: in order, without a gap, short, and few at a time."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
 from api.v1.accounts import stream
-from core import clock, outbox
+from core import clock, outbox, services
 from core.models import OutboxEvent
 from tests.api.client import register
 
@@ -51,6 +52,29 @@ def test_own_and_public_events_after_the_last_one_seen(fresh_database):
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert b"event: test.happened\ndata: {" in answer.content
+
+
+def test_a_reader_that_comes_too_late_is_told(fresh_database):
+    party = register()
+    relay(3)
+    now = clock.now()
+    publish(None)
+    relay(1)
+    with transaction.atomic():
+        aged = OutboxEvent(
+            kind="test.happened",
+            subject_id="01a208ed-720a-74eb-b0bb-9f59462bc306",
+            occurred_at=now + timedelta(days=31),
+        )
+        outbox.emit_many([aged])
+    relay(1)
+    assert services.prune_outbox(keep=timedelta(days=30), now=now + timedelta(days=31)) == 4
+    for late in (0, 3):
+        answer = party.caller.get(f"/stream?after={late}&seconds=0")
+        assert (answer.status, answer.json["first_position"]) == (410, 5)
+        assert answer.json["type"].endswith("/problems/events-forgotten")
+    assert events(party.caller.get("/stream?after=4&seconds=0")) == ["5"]
+    assert events(party.caller.get("/stream?seconds=0")) == []
 
 
 def test_a_stream_ends_by_itself_and_gives_its_place_back(fresh_database, monkeypatch):

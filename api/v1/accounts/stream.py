@@ -21,9 +21,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from api.errors import StreamsFull
+from api.errors import EventsForgotten, StreamsFull
 from api.rendering import encode_json
-from api.serializers import InputSerializer
+from api.serializers import InputSerializer, ProblemSerializer
 from api.views import ApiView
 from core import selectors
 from core.errors import InvalidInput
@@ -74,17 +74,28 @@ class StreamView(ApiView):
         responses={
             (200, "text/event-stream"): OpenApiResponse(
                 OpenApiTypes.STR, "`id` is the position, `event` the kind, `data` a JSON object."
-            )
+            ),
+            (410, "application/problem+json"): OpenApiResponse(
+                ProblemSerializer, "Events after the position are no longer kept."
+            ),
         },
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Your organisation's events and public ones, in order, without a gap.
 
-        Ends after some seconds; come again with `Last-Event-ID`. Without it, it begins now.
+        Ends after some seconds; come again with `Last-Event-ID`. Without it, it begins now. Events
+        are kept for some weeks: 410 says that some after the position are gone.
         """
         query = self.query(StreamQuery)
         position = _position(request, query)
         seconds = min(query.get("seconds", settings.STREAM_SECONDS), settings.STREAM_SECONDS)
+        begins = selectors.first_position()
+        if position < begins - 1:
+            raise EventsForgotten(
+                f"Events up to {begins - 1} are no longer kept, and you have seen those up to "
+                f"{position}. Read what you follow afresh, then go on after {begins - 1}.",
+                first_position=begins,
+            )
         organisation_id = self.actor.organisation_id
         if seconds == 0:
             events = selectors.events_after(position, organisation_id=organisation_id, limit=_BATCH)
