@@ -17,6 +17,7 @@ from billing.periods.models import PeriodState, SettlementPeriod
 from billing.periods.states import PERIOD_TRANSITIONS
 from core.states import next_state
 from ledger import periods as ledger
+from ledger.errors import PeriodMoveRefused
 
 _ATTEMPTS = 3
 
@@ -124,11 +125,17 @@ def close_books(*, now: datetime) -> int:
         .values_list("ledger_period_id", flat=True)
         .first()
     )
-    due = [] if settled is None else ledger.closing_periods(up_to=settled)
-    for period_id in due:
-        ledger.close_period(period_id, now=now)
+    closed = 0
+    for period_id in [] if settled is None else ledger.closing_periods(up_to=settled):
+        try:
+            ledger.close_period(period_id, now=now)
+            closed += 1
+        except PeriodMoveRefused:
+            # Whoever settled at the same time may have closed it since it was listed.
+            if period_id in ledger.closing_periods(up_to=period_id):
+                raise
     ledger.keep_balances(now=now)
-    return len(due)
+    return closed
 
 
 _DAY = timedelta(days=1)

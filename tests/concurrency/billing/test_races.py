@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from billing.metering.models import UnratedRecord, UsageRecord
+from billing.periods import services as periods
 from billing.rating import verify as rating_verify
 from billing.rating.models import Charge
 from billing.rating.services import rate_pending
@@ -22,7 +23,8 @@ from core.errors import ExchangeError
 from exchange.pricing.chart import PLATFORM
 from exchange.scheduling import services as scheduling
 from exchange.scheduling.models import Lease, LeaseEvent
-from ledger.models import Transfer
+from ledger import periods as ledger_periods
+from ledger.models import Period, Transfer
 from tests import factories as make
 from tests.factories import HOUR, START
 from tests.integration.billing.deals import Deal, run
@@ -130,6 +132,31 @@ def test_executed_by_many_at_once_a_batch_settles_once():
     assert Transfer.objects.filter(code="settlement.payout").count() == payouts.count() == 2
     assert make.balance(PLATFORM, "clearing:luoyang", "zhengzhou") == 0
     assert not_ok(verify) == []
+
+
+@pytest.mark.usefixtures("fresh_database")
+def test_books_that_another_closed_meanwhile_are_closed_once(monkeypatch):
+    clerk, approver = make.operator("settlement_clerk"), make.operator("settlement_approver")
+    deal = run(seller_region="luoyang")
+    deal.report(deal.use("a"))
+    period = services.cut_off(actor=clerk, now=END)
+    batch = services.draft_batch(actor=clerk, period_id=period.pk, now=END)
+    services.submit_batch(actor=clerk, batch_id=batch.pk, now=END)
+    services.approve_batch(
+        actor=approver, batch_id=batch.pk, content_hash=batch.content_hash, now=END
+    )
+    listed, closed_by_other = ledger_periods.closing_periods, []
+
+    def listed_and_overtaken(*, up_to: int) -> list[int]:
+        due = listed(up_to=up_to)
+        monkeypatch.setattr(ledger_periods, "closing_periods", listed)
+        closed_by_other.append(periods.close_books(now=END))
+        return due
+
+    monkeypatch.setattr(ledger_periods, "closing_periods", listed_and_overtaken)
+    assert services.execute_batch(batch_id=batch.pk, now=END).state == "settled"
+    assert closed_by_other == [1]
+    assert Period.objects.get(pk=period.ledger_period_id).state == "closed"
 
 
 @pytest.mark.usefixtures("fresh_database")
