@@ -31,9 +31,10 @@ NEW_TRANSFERS = guard_sql(
     before=f"""
         PERFORM pg_advisory_xact_lock_shared({PERIOD_LOCK});
         IF current_setting('transaction_isolation') <> 'read committed' THEN
-            -- An old snapshot does not see a period that was closed meanwhile: fail on its row.
+            -- An old snapshot does not see that a period moved meanwhile: fail on its row. (A key
+            -- share would not: no move touches the key.)
             PERFORM 1 FROM ledger_period p
-              WHERE p.id IN (SELECT w.period_id FROM written w) FOR KEY SHARE;
+              WHERE p.id IN (SELECT w.period_id FROM written w) FOR SHARE;
         END IF;
         SELECT p.id INTO open_period FROM ledger_period p WHERE p.state = 'open';""",
     # The entries bring each position from 1 to entry_count once: n different powers of two.
