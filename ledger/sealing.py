@@ -2,30 +2,54 @@
 
 The chain itself is ``core.sealing``: batches of whole transactions below the oldest running one,
 each seal over the one before, so that no writer waits for it. Here a row's hash takes the
-transfer's entries in, in the order of their positions.
+transfer's entries in, in the order of their positions: SHA-256 over the JSON array of the
+transfer's columns and of an array of its entries. Its text is that of ``jsonb``, made by ``json``,
+which does not build a tree first and takes half the time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from core.sealing import SealedTable
+from django.db import connection
+
+from core.sealing import GENESIS, SealedTable
+
+_HASH = """sha256(convert_to(json_build_array(
+                t.id, t.code, t.reference, t.period_id, t.entry_count,
+                t.effective_at AT TIME ZONE 'UTC', t.recorded_at AT TIME ZONE 'UTC',
+                json_agg(json_build_array(e.account_id, e.amount, e.balance_after, e.version,
+                                          e.hold_id) ORDER BY e.position))::text, 'UTF8'))"""
+
+# Whether a transfer lacks entries or does not balance; place by place where it has several.
+_WRONG = """count(a.id) <> t.entry_count OR count(e.transfer_id) <> t.entry_count
+            OR min(e.position) <> 1 OR max(e.position) <> t.entry_count
+            OR CASE WHEN min(a.region || '/' || a.asset) = max(a.region || '/' || a.asset)
+                    THEN sum(e.amount) <> 0
+                    ELSE EXISTS (SELECT 1
+                                   FROM ledger_entry o JOIN ledger_account p ON p.id = o.account_id
+                                  WHERE o.transfer_id = t.id
+                                  GROUP BY p.region, p.asset HAVING sum(o.amount) <> 0) END"""
 
 
 @dataclass(frozen=True, slots=True)
 class _SealedTransfers(SealedTable):
-    def row_hash_sql(self, alias: str) -> str:
-        """SQL of the hash of one transfer and its entries."""
-        instants = ", ".join(
-            f"to_jsonb({alias}.{column} AT TIME ZONE 'UTC')" for column in self.instants
-        )
-        return f"""sha256(convert_to(jsonb_build_array(
-            {alias}.id, {alias}.code, {alias}.reference, {alias}.period_id, {alias}.entry_count,
-            {instants},
-            (SELECT jsonb_agg(jsonb_build_array(e.account_id, e.amount, e.balance_after, e.version,
-                                                e.hold_id)
-                              ORDER BY e.position)
-               FROM ledger_entry e WHERE e.transfer_id = {alias}.id))::text, 'UTF8'))"""  # noqa: S608 - the alias is core.sealing's
+    def rows_sql(self, *, judged: bool) -> str:
+        """SQL of transfers with their entries; one is wrong that is not whole or not balanced."""
+        wrong, accounts = "false", ""
+        if judged:
+            wrong, accounts = _WRONG, "LEFT JOIN ledger_account a ON a.id = e.account_id"
+        # OFFSET 0: by the index, a transfer at a time; a page of them is no reason to scan it all.
+        return f"""
+            SELECT t.id AS key, t.xid, {_HASH} AS hash, {wrong} AS wrong
+              FROM ledger_transfer t
+              LEFT JOIN LATERAL (SELECT o.* FROM ledger_entry o
+                                  WHERE o.transfer_id = t.id OFFSET 0) e ON true
+              {accounts}
+             WHERE t.xid >= %(xid_from)s::text::xid8 AND t.xid < %(xid_to)s::text::xid8
+             GROUP BY t.id
+        """  # noqa: S608 - the ledger's own constants
 
 
 SEALED = _SealedTransfers(
@@ -36,3 +60,22 @@ SEALED = _SealedTransfers(
     columns=("id", "code", "reference", "period_id", "entry_count"),
     instants=("effective_at", "recorded_at"),
 )
+
+
+def head() -> dict[str, Any]:
+    """The last seal, in words for another system; seal 0 where there is none yet.
+
+    ``count`` is how many transfers the chain covers up to it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT number, hash, sealed_at, (SELECT sum(row_count)::int8 FROM ledger_seal)"
+            " FROM ledger_seal ORDER BY number DESC LIMIT 1"
+        )
+        number, own, sealed_at, count = cursor.fetchone() or (0, GENESIS, None, 0)
+    return {
+        "number": number,
+        "hash": bytes(own).hex(),
+        "sealed_at": sealed_at.isoformat() if sealed_at else None,
+        "count": count,
+    }
