@@ -65,3 +65,6 @@ VERIFY_CHECKS = [
     "exchange.scheduling.verify.checks",
     "billing.verify.checks",
 ]
+
+# Checks that can continue from an earlier run -> what keeps how far a run came.
+VERIFY_CONTINUED = {"ledger.verify.checks": "ledger.verify.remember"}

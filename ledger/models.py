@@ -308,3 +308,16 @@ class Seal(SealOfRows):
 
     def __str__(self) -> str:
         return f"seal {self.number}"
+
+
+class Verification(AppendOnly):
+    """That all was found sound up to a seal: where ``manage.py verify --since`` goes on from."""
+
+    id = models.AutoField(primary_key=True)
+    seal = models.BigIntegerField()
+    hash = models.BinaryField()
+    verified_at = models.DateTimeField()
+    verified_by = models.CharField(max_length=128)
+
+    def __str__(self) -> str:
+        return f"seal {self.seal} at {self.verified_at}"

@@ -221,6 +221,7 @@ APPEND_ONLY = {
     "ledger_reversal": "reverses_id",
     "ledger_periodbalance": "balance",
     "ledger_periodtotal": "debits",
+    "ledger_verification": "seal",
 }
 
 
