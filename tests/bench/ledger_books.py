@@ -23,7 +23,7 @@ PARTIES = 1_000
 BUYERS, PROVIDERS = 1_000_000, 2_000_000  # owners are UUID(int=BUYERS + 1 … PARTIES), and so on
 REGION = "bench"
 
-# A transfer of 1 from each buyer to some provider, again and again. Ids and times lie in the past.
+# A transfer of 1 from each buyer to some provider, again and again. Ids lie in the past.
 _LAY_OUT = """
     CREATE TEMP TABLE lay_out ON COMMIT DROP AS
     SELECT n, uuidv7(n * interval '0.1 ms' - interval '7 days') AS id,
@@ -33,7 +33,7 @@ _LAY_OUT = """
       FROM generate_series(1::int8, %(transfers)s::int8) n;
     INSERT INTO ledger_transfer (id, reference, effective_at, recorded_at, period_id, entry_count,
                                  code)
-    SELECT id, id, now() - interval '7 days', now() - interval '7 days', 1, 2, 'charge.usage'
+    SELECT id, id, now() - interval '7 days', now(), 1, 2, 'charge.usage'
       FROM lay_out ORDER BY n;
     INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
     SELECT l.id, a.id, l.amount, a.balance + sum(l.amount) OVER in_order,
@@ -46,7 +46,7 @@ _LAY_OUT = """
     WINDOW in_order AS (PARTITION BY a.id ORDER BY l.n ROWS UNBOUNDED PRECEDING)
      ORDER BY l.n, l.position;
     UPDATE ledger_account a
-       SET version = e.version, balance = e.balance_after, recorded_at = now() - interval '7 days'
+       SET version = e.version, balance = e.balance_after, recorded_at = now()
       FROM (SELECT DISTINCT ON (account_id) account_id, version, balance_after
               FROM ledger_entry ORDER BY account_id, version DESC) e
      WHERE e.account_id = a.id;
@@ -59,7 +59,7 @@ _ONE_LONG_HISTORY = """
       FROM generate_series(1::int8, %(transfers)s::int8) n;
     INSERT INTO ledger_transfer (id, reference, effective_at, recorded_at, period_id, entry_count,
                                  code)
-    SELECT id, id, now() - interval '8 days', now() - interval '8 days', 1, 2, 'bank.deposit'
+    SELECT id, id, now() - interval '8 days', now(), 1, 2, 'bank.deposit'
       FROM lay_out ORDER BY n;
     INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
     SELECT l.id, a.id, side * -1, a.balance - side * l.n, a.version + l.n,
@@ -68,7 +68,7 @@ _ONE_LONG_HISTORY = """
       JOIN ledger_account a ON a.owner = s.owner AND a.code IN ('available', 'bank')
      ORDER BY l.n;
     UPDATE ledger_account a
-       SET version = a.version + %(transfers)s, recorded_at = now() - interval '8 days',
+       SET version = a.version + %(transfers)s, recorded_at = now(),
            balance = a.balance + CASE a.code WHEN 'bank' THEN 1 ELSE -1 END * %(transfers)s
      WHERE a.owner = %(owner)s AND a.code = 'available' OR a.owner = %(bank)s AND a.code = 'bank';
 """
