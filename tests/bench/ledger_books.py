@@ -49,7 +49,7 @@ _LAY_OUT = """
        SET version = e.version, balance = e.balance_after, recorded_at = now()
       FROM (SELECT DISTINCT ON (account_id) account_id, version, balance_after
               FROM ledger_entry ORDER BY account_id, version DESC) e
-     WHERE e.account_id = a.id;
+     WHERE e.account_id = a.id AND e.version > a.version;
 """
 
 # One account with a long history, against the bank.
