@@ -46,7 +46,8 @@ NEW_TRANSFERS = guard_sql(
                       IS DISTINCT FROM (1::int8 << (w.entry_count + 1)) - 2
                    OR sum(e.amount) <> 0
                    OR COALESCE(min(a.version - e.version), -1) < 0 OR count(a.id) <> count(*)
-                   OR min(a.region || '/' || a.asset) <> max(a.region || '/' || a.asset)
+                   OR min(e.position) <> 1 OR max(e.position) <> w.entry_count
+                   OR min(a.region) <> max(a.region) OR min(a.asset) <> max(a.asset)
                    AS doubtful
               FROM written w
               LEFT JOIN ledger_entry e ON e.transfer_id = w.id

@@ -131,6 +131,8 @@ TRANSFERS = [
     ({"positions": [0, 1]}, "ledger_transfer_has_its_declared_entries"),
     ({"positions": [1, 1]}, "ledger_transfer_has_its_declared_entries"),
     ({"positions": [2, 2]}, "ledger_transfer_has_its_declared_entries"),
+    # A shift by 65 is a shift by 1.
+    ({"positions": [1, 66]}, "ledger_transfer_has_its_declared_entries"),
     ({"after": [0, 0]}, "ledger_balance_after_runs"),
     ({"xid": 3}, "ledger_transfer_carries_its_transaction"),
     ({"period": 99}, "ledger_period_takes_no_more"),
