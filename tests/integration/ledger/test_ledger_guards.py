@@ -152,21 +152,25 @@ def test_a_transfer_that_breaks_a_rule_is_refused(sql, changes, constraint):
         write(sql, **changes)
 
 
+def one_account_twice(session: psycopg.Connection) -> None:
+    """Two debits and two credits: ends and sums are right, only the step between is wrong."""
+    ids = [account(session, AVAILABLE)] * 2 + [account(session, PAYABLE)] * 2
+    write(
+        session,
+        entry_count=4,
+        accounts=ids,
+        amounts=[10, 10, -10, -10],
+        after=[-991, -980, -10, -20],
+        versions=[2, 3, 1, 2],
+        positions=[1, 2, 3, 4],
+        balances=[-980, -980, -20, -20],
+        new_versions=[3, 3, 2, 2],
+    )
+
+
 def test_running_balances_follow_one_another(sql):
-    # Two debits and two credits: ends and sums are right, only the step between is wrong.
-    ids = [account(sql, AVAILABLE)] * 2 + [account(sql, PAYABLE)] * 2
     with refused(sql, "ledger_balance_after_runs"):
-        write(
-            sql,
-            entry_count=4,
-            accounts=ids,
-            amounts=[10, 10, -10, -10],
-            after=[-991, -980, -10, -20],
-            versions=[2, 3, 1, 2],
-            positions=[1, 2, 3, 4],
-            balances=[-980, -980, -20, -20],
-            new_versions=[3, 3, 2, 2],
-        )
+        one_account_twice(sql)
 
 
 def test_no_transfer_without_entries(sql):

@@ -16,7 +16,7 @@ import pytest
 from core.ids import new_id
 from tests.databases import clone
 from tests.integration.ledger import test_ledger_guards as guards
-from tests.integration.ledger.test_ledger_guards import account, reverse, write
+from tests.integration.ledger.test_ledger_guards import account, one_account_twice, reverse, write
 from tests.unit.ledger.books import AVAILABLE, BANK, PAYABLE
 
 database = guards.database  # the same books, of this module's own
@@ -47,22 +47,6 @@ def sql(text: str) -> Attack:
 
 def raw(**changes: object) -> Attack:
     return lambda session: write(session, **changes)
-
-
-def _one_account_twice(session: psycopg.Connection) -> None:
-    """Two debits and two credits: ends and sums are right, only the step between is wrong."""
-    ids = [account(session, AVAILABLE)] * 2 + [account(session, PAYABLE)] * 2
-    write(
-        session,
-        entry_count=4,
-        accounts=ids,
-        amounts=[10, 10, -10, -10],
-        after=[-991, -980, -10, -20],
-        versions=[2, 3, 1, 2],
-        positions=[1, 2, 3, 4],
-        balances=[-980, -980, -20, -20],
-        new_versions=[3, 3, 2, 2],
-    )
 
 
 def _a_second_set(session: psycopg.Connection) -> None:
@@ -184,7 +168,7 @@ ATTACKS: list[Attack] = [
     _hold(_SOME_ACCOUNT, 0, "0, 0, now(), 'released'"),
     _hold(_SOME_ACCOUNT, 100, "-5, 5, null, null"),
     _grow_back,
-    _one_account_twice,
+    one_account_twice,
     _a_second_set,
     _a_turn_again,
     _no_entries,
