@@ -60,20 +60,27 @@ def checks(*, since: int | None = None, head: str | None = None) -> Iterator[Fin
             yield _head(head)
 
 
-def remember(found: Sequence[Finding], *, by: str, now: datetime) -> None:
+def remember(found: Sequence[Finding], *, by: str, now: datetime) -> list[Finding]:
     """Keep how far the chain was verified, where nothing was found wrong.
 
-    Not of a run that left something out: one that began above what was verified until then.
+    Not of a run that left something out: one that began above what was verified until then. On a
+    read-only server nothing can be kept, which is said and no fault.
     """
     chain = next((f for f in found if isinstance(f, ChainFinding)), None)
     if chain is None or chain.head is None or not all(f.ok for f in found):
-        return
+        return []
     below = chain.after
     if below and not Verification.objects.filter(seal=below.number, hash=below.hash).exists():
-        return
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        if cursor.fetchone() == ("on",):
+            said = "this server is read-only: `verify --since` will not know of this run"
+            return [Finding("ledger.verified", True, said)]
     Verification.objects.create(
         seal=chain.head.number, hash=chain.head.hash, verified_at=now, verified_by=by
     )
+    return []
 
 
 def _point(number: int) -> Link | None:

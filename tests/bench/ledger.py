@@ -22,6 +22,7 @@ from tests.bench.ledger_books import (
     script_file,
 )
 from tests.bench.ledger_copy import copy_contest
+from tests.bench.ledger_partitions import partition_contests
 from tests.bench.ledger_peers import peer_contests
 from tests.bench.ledger_verify import verify_contest
 from tests.bench.pgbench import PgBench
@@ -41,6 +42,7 @@ def contests(stage: Stage) -> Iterator[Contest]:
     yield _balance_read(stage)
     yield _bytes_per_transfer(stage)
     yield verify_contest(stage)
+    yield from partition_contests(stage, together)
     yield _at_size(stage)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ PARTIES = 1_000
 BUYERS, PROVIDERS = 1_000_000, 2_000_000  # owners are UUID(int=BUYERS + 1 … PARTIES), and so on
 REGION = "bench"
 
-# A transfer of 1 from each buyer to some provider, again and again. Ids lie in the past.
+# A transfer of 1 from each buyer to some provider, again and again. Ids lie in the past: 0.1 ms
+# apart from seven days ago on, or spread over so many ``days``.
 _LAY_OUT = """
     CREATE TEMP TABLE lay_out ON COMMIT DROP AS
-    SELECT n, uuidv7(n * interval '0.1 ms' - interval '7 days') AS id,
+    SELECT n, uuidv7(n * %(step)s::interval - %(days)s * interval '1 day') AS id,
            lpad(to_hex(%(buyers)s + n %% %(parties)s + 1), 32, '0')::uuid AS buyer,
            lpad(to_hex(%(providers)s + (n * 7919 + n / %(parties)s) %% %(parties)s + 1),
                 32, '0')::uuid AS provider
@@ -160,9 +162,17 @@ class Books:
         role = "exchange_bootstrap" if admin else OWNER_ROLE
         return psycopg.connect(self.server.url(role, self.name), autocommit=True)
 
-    def lay_out(self, *, transfers: int) -> None:
+    def lay_out(self, *, transfers: int, days: int | None = None) -> None:
         """Write so many transfers past the guards, which would take their time; then vacuum."""
-        self._past_the_guards(_LAY_OUT, transfers=transfers, buyers=BUYERS, providers=PROVIDERS)
+        step = timedelta(days=days) / transfers if days else timedelta(microseconds=100)
+        self._past_the_guards(
+            _LAY_OUT,
+            transfers=transfers,
+            buyers=BUYERS,
+            providers=PROVIDERS,
+            step=step,
+            days=days or 7,
+        )
 
     def lay_out_history(self, *, owner: str, bank: str, transfers: int) -> None:
         """Give one buyer so many deposits."""

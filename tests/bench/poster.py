@@ -25,7 +25,7 @@ from core.clock import now  # noqa: E402
 from core.ids import new_id  # noqa: E402
 from ledger import verify  # noqa: E402
 from ledger.operations import AccountKey, AccountSpec, Group, Leg, PostTransfer  # noqa: E402
-from ledger.selectors import balances  # noqa: E402
+from ledger.selectors import balance_at, balances, statement  # noqa: E402
 from ledger.services import open_accounts, post, seal_transfers  # noqa: E402
 from tests.bench.ledger_books import BUYERS, PARTIES, PROVIDERS, REGION  # noqa: E402
 
@@ -89,6 +89,22 @@ class Poster:
         started = time.perf_counter()
         for _ in range(count):
             balances([key])
+        return {"seconds": time.perf_counter() - started}
+
+    def moment(self, *, count: int) -> dict[str, Any]:
+        """Read so many buyers' balances as they were recorded by now."""
+        balance_at(buyer(1), now(), by="recorded")
+        started = time.perf_counter()
+        for n in range(count):
+            balance_at(buyer(n % PARTIES + 1), now(), by="recorded")
+        return {"seconds": time.perf_counter() - started}
+
+    def page(self, *, count: int) -> dict[str, Any]:
+        """Read a page from the middle of so many buyers' statements."""
+        statement(buyer(1))
+        started = time.perf_counter()
+        for n in range(count):
+            statement(buyer(n % PARTIES + 1), after=500)
         return {"seconds": time.perf_counter() - started}
 
     def seal(self, **_: Any) -> dict[str, Any]:

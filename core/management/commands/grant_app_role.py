@@ -49,4 +49,15 @@ class Command(BaseCommand):
                         sql.Identifier(table), role
                     )
                 )
+            # What is in partitions is reached through the table that they are partitions of.
+            for schema, partition in connection.execute(
+                "SELECT n.nspname, c.relname FROM pg_class c"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE c.relispartition AND c.relkind IN ('r', 'p')"
+            ).fetchall():
+                connection.execute(
+                    sql.SQL("REVOKE ALL ON {} FROM {}").format(
+                        sql.Identifier(schema, partition), role
+                    )
+                )
         self.stdout.write(f"granted to {app}; {len(append_only)} tables are append-only for it")

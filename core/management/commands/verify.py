@@ -58,7 +58,7 @@ def findings(
     """All findings of the checks that ``config.wiring`` lists, each check in one snapshot.
 
     ``since`` and ``head`` are for those that can continue from an earlier run, and keep how far
-    this one came, ``by`` whom.
+    this one came, ``by`` whom; where that cannot be kept they add a finding that says so.
     """
     checks: list[str] = list(import_string("config.wiring.VERIFY_CHECKS"))
     continued: dict[str, str] = import_string("config.wiring.VERIFY_CONTINUED")
@@ -72,7 +72,7 @@ def findings(
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 found = list(check(**options))
             if path in continued:
-                import_string(continued[path])(found, by=by, now=clock.now())
+                found += import_string(continued[path])(found, by=by, now=clock.now())
         except Exception as error:
             found = [Finding(path, False, f"{type(error).__name__}: {error}")]
         yield from found
