@@ -15,11 +15,14 @@ import pytest
 
 from core.ids import new_id
 from tests.databases import clone
+from tests.integration.ledger import raw
+from tests.integration.ledger import test_ledger_account_guards as account_guards
 from tests.integration.ledger import test_ledger_guards as guards
-from tests.integration.ledger.test_ledger_guards import account, one_account_twice, reverse, write
+from tests.integration.ledger import test_ledger_period_guards as period_guards
+from tests.integration.ledger.raw import account, one_account_twice, reverse, second_set, write
 from tests.unit.ledger.books import AVAILABLE, BANK, PAYABLE
 
-database = guards.database  # the same books, of this module's own
+database = raw.database  # books of this module's own
 
 Attack = Callable[[psycopg.Connection], object]
 
@@ -45,26 +48,8 @@ def sql(text: str) -> Attack:
     return lambda session: session.execute(text)
 
 
-def raw(**changes: object) -> Attack:
+def written(**changes: object) -> Attack:
     return lambda session: write(session, **changes)
-
-
-def _a_second_set(session: psycopg.Connection) -> None:
-    """A pair that balances by itself, for a transfer that has its own entries."""
-    move = write(session, BANK, AVAILABLE)
-    session.execute(
-        """
-        WITH e AS (INSERT INTO ledger_entry
-                         (transfer_id, account_id, amount, balance_after, version, position)
-                   SELECT %(id)s, a.id, n.amount, a.balance + n.amount, a.version + 1, n.position
-                     FROM (VALUES (%(one)s::int4, 5, 1::int2), (%(two)s::int4, -5, 2::int2))
-                          AS n (id, amount, position) JOIN ledger_account a USING (id))
-        UPDATE ledger_account a SET balance = balance + n.amount, version = version + 1
-          FROM (VALUES (%(one)s::int4, 5), (%(two)s::int4, -5)) AS n (id, amount)
-         WHERE a.id = n.id
-        """,
-        {"id": move, "one": account(session, BANK), "two": account(session, PAYABLE)},
-    )
 
 
 def _a_turn_again(session: psycopg.Connection) -> None:
@@ -148,14 +133,17 @@ def _change_a_row(table: str, column: str) -> Attack:
 
 
 ATTACKS: list[Attack] = [
-    *(raw(**changes) for changes, _ in guards.TRANSFERS),
+    *(written(**changes) for changes, _ in guards.TRANSFERS),
     *(
         sql(f"UPDATE ledger_account SET {change} WHERE code = 'available' AND balance <> 0")
-        for change, _ in guards.ACCOUNTS
+        for change, _ in account_guards.ACCOUNTS
     ),
-    *(sql(f"UPDATE ledger_hold SET {change}") for change, _ in guards.HOLDS),
-    *(sql(guards.NEW_ACCOUNT.format(owner, rest)) for owner, rest, _ in guards.ODD_ACCOUNTS),
-    *(sql(attack) for attack, _ in guards.PERIODS),
+    *(sql(f"UPDATE ledger_hold SET {change}") for change, _ in account_guards.HOLDS),
+    *(
+        sql(account_guards.NEW_ACCOUNT.format(owner, rest))
+        for owner, rest, _ in account_guards.ODD_ACCOUNTS
+    ),
+    *(sql(attack) for attack, _ in period_guards.PERIODS),
     *(
         _change_a_row(table, column)
         for table, column in guards.APPEND_ONLY.items()
@@ -169,7 +157,7 @@ ATTACKS: list[Attack] = [
     _hold(_SOME_ACCOUNT, 100, "-5, 5, null, null"),
     _grow_back,
     one_account_twice,
-    _a_second_set,
+    second_set,
     _a_turn_again,
     _no_entries,
     _uncounted,

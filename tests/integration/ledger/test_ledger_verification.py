@@ -12,8 +12,7 @@ from io import StringIO
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
-from psycopg.conninfo import conninfo_to_dict
+from django.db import connection
 
 from core.management.commands.verify import findings
 from core.sealing import seal
@@ -21,7 +20,8 @@ from ledger import verify
 from ledger.models import Seal, Verification
 from ledger.periods import close_period, open_next_period
 from ledger.sealing import SEALED
-from ledger.services import post, reversal_of, seal_transfers
+from ledger.services import post, reversal_of
+from tests.integration.ledger.tampering import broken, connected_as, found_after, seal_all
 from tests.unit.ledger.books import (
     AVAILABLE,
     BANK,
@@ -36,19 +36,6 @@ from tests.unit.ledger.books import (
 )
 
 DAY = timedelta(days=1)
-
-
-def seal_all(count):
-    """Seal ``count`` transfers: other tests' transactions on this server may delay it."""
-    until = time.monotonic() + 60
-    while count > 0 and time.monotonic() < until:
-        count -= seal_transfers(now=NOW)
-        time.sleep(0.02)
-    assert count == 0
-
-
-def broken(**options):
-    return {finding.check for finding in verify.checks(**options) if not finding.ok}
 
 
 def last_seal():
@@ -80,28 +67,8 @@ def books(fresh_database):
 @pytest.fixture
 def as_superuser(books):
     """Django's connection in the hands of the superuser, whom no trigger stops."""
-    settings = connection.settings_dict
-    before = settings["USER"], settings["PASSWORD"]
-    admin = conninfo_to_dict(books.admin_url)
-    connection.close()
-    connection.close_pool()
-    settings["USER"], settings["PASSWORD"] = admin["user"], admin["password"]
-    yield
-    connection.close()
-    connection.close_pool()
-    settings["USER"], settings["PASSWORD"] = before
-
-
-def found_after(tampering, **options):
-    """What a tampering breaks; it is rolled back."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")
-            cursor.execute(tampering)
-            assert cursor.rowcount > 0, tampering
-        found = broken(**options)
-        transaction.set_rollback(True)
-    return found
+    with connected_as(books.admin_url):
+        yield
 
 
 _LAST = "(SELECT id FROM ledger_transfer WHERE code = 'test.undo')"

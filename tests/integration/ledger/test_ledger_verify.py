@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from django.db import connection, transaction
-from psycopg.conninfo import conninfo_to_dict
+from django.db import connection
 
 from ledger import verify
 from ledger.models import Seal
 from ledger.services import seal_transfers
+from tests.integration.ledger.tampering import broken, connected_as, found_after, seal_all
 from tests.unit.ledger.books import (
     AVAILABLE,
     BANK,
@@ -33,23 +31,10 @@ def books(fresh_database):
     set_aside = hold(AVAILABLE, 100)
     assert post_one(set_aside).code == "ok"
     assert post_one(transfer(AVAILABLE, PAYABLE, 40, hold=set_aside.id)).code == "ok"
-    seal(2)
+    seal_all(2)
     assert post_one(transfer(AVAILABLE, PAYABLE, 1)).code == "ok"
-    seal(1)
+    seal_all(1)
     return fresh_database
-
-
-def seal(count):
-    """Seal ``count`` transfers: other tests' transactions on this server may delay it."""
-    until = time.monotonic() + 60
-    while count > 0 and time.monotonic() < until:
-        count -= seal_transfers(now=NOW)
-        time.sleep(0.02)
-    assert count == 0
-
-
-def broken():
-    return {finding.check for finding in verify.checks() if not finding.ok}
 
 
 def test_sound_books_verify(books):
@@ -61,16 +46,8 @@ def test_sound_books_verify(books):
 @pytest.fixture
 def as_owner(books):
     """Django's connection in the hands of the owner of the tables."""
-    settings = connection.settings_dict
-    before = settings["USER"], settings["PASSWORD"]
-    owner = conninfo_to_dict(books.owner_url)
-    connection.close()
-    connection.close_pool()
-    settings["USER"], settings["PASSWORD"] = owner["user"], owner["password"]
-    yield
-    connection.close()
-    connection.close_pool()
-    settings["USER"], settings["PASSWORD"] = before
+    with connected_as(books.owner_url):
+        yield
 
 
 TAMPERINGS = [
@@ -102,12 +79,7 @@ def test_tampering_is_found(books, as_owner):
             "ALTER TABLE ledger_account DROP CONSTRAINT ledger_available_never_below_floor"
         )
     for tampering, found in TAMPERINGS:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(tampering)
-                assert cursor.rowcount > 0, tampering
-            assert found in broken(), tampering
-            transaction.set_rollback(True)
+        assert found in found_after(tampering, guarded=True), tampering
     assert broken() == set()
 
 
@@ -124,7 +96,7 @@ def test_a_running_transaction_is_not_sealed_and_not_waited_for(books):
         assert post_one(transfer(AVAILABLE, PAYABLE, 2)).code == "ok"
         assert seal_transfers(now=NOW) == 0
         writer.commit()
-    seal(1)
+    seal_all(1)
     assert seal_transfers(now=NOW) == 0
     assert sum(Seal.objects.values_list("row_count", flat=True)) == 4
     assert broken() == set()

@@ -44,6 +44,7 @@ from tests.unit.ledger.books import (
     VOUCHER_BUDGET,
     fund,
     hold,
+    of,
     open_books,
     post_one,
     transfer,
@@ -78,11 +79,6 @@ def refused(*operations):
     assert result.detail
     assert state() == before
     return result.code
-
-
-def of(key):
-    balance = balances([key])[key]
-    return balance.balance, balance.held, balance.available
 
 
 def test_a_balanced_transfer_moves_the_amount():
