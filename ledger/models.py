@@ -159,7 +159,13 @@ class Period(models.Model):
                 name="ledger_period_knows_when_it_moved",
             ),
             models.CheckConstraint(
-                condition=Q(kept_at=None) | Q(state="closed"),
+                condition=Q(
+                    kept_at=None,
+                    first_effective_at=None,
+                    last_effective_at=None,
+                    last_recorded_at=None,
+                )
+                | Q(kept_at__isnull=False, state="closed"),
                 name="ledger_period_is_kept_when_closed",
             ),
         ]

@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                 ('closing_codes', core.models.TextArrayField(base_field=models.TextField(), default=list, size=None)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('state',), name='ledger_one_period_is_open'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('closing_at', None), ('state', 'open')), models.Q(('closed_at', None), ('closing_at__isnull', False), ('state', 'closing')), models.Q(('closed_at__isnull', False), ('closing_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_knows_when_it_moved'), models.CheckConstraint(condition=models.Q(('kept_at', None), ('state', 'closed'), _connector='OR'), name='ledger_period_is_kept_when_closed')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('state',), name='ledger_one_period_is_open'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('closing_at', None), ('state', 'open')), models.Q(('closed_at', None), ('closing_at__isnull', False), ('state', 'closing')), models.Q(('closed_at__isnull', False), ('closing_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_knows_when_it_moved'), models.CheckConstraint(condition=models.Q(models.Q(('first_effective_at', None), ('kept_at', None), ('last_effective_at', None), ('last_recorded_at', None)), models.Q(('kept_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_is_kept_when_closed')],
             },
         ),
         migrations.CreateModel(

@@ -8,6 +8,8 @@ from tests.integration.ledger import raw
 from tests.integration.ledger.raw import account, refused
 from tests.unit.ledger.books import AVAILABLE
 
+database, sql = raw.database, raw.sql  # books of this module's own
+
 ACCOUNTS = [
     ("balance = balance - 1", "ledger_balance_is_the_sum_of_entries"),
     ("version = version + 1", "ledger_balance_is_the_sum_of_entries"),
@@ -34,8 +36,6 @@ NEW_ACCOUNT = (
     "INSERT INTO ledger_account (owner, code, region, asset, normal_side, floor, stripes,"
     " stripe, balance, held, version) VALUES ({}, 'bank', 'zhengzhou', 'CNY', {})"
 )
-
-database, sql = raw.database, raw.sql  # books of this module's own
 ODD_ACCOUNTS = [
     (
         "gen_random_uuid()",

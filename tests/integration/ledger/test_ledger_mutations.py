@@ -92,9 +92,7 @@ def _uncounted(session: psycopg.Connection) -> None:
 
 
 def _into_a_closed_period(session: psycopg.Connection) -> None:
-    session.execute(
-        "UPDATE ledger_period SET state = 'closed', closing_at = now(), closed_at = now()"
-    )
+    session.execute(period_guards.CLOSED)
     write(session)
 
 
@@ -143,7 +141,10 @@ ATTACKS: list[Attack] = [
         sql(account_guards.NEW_ACCOUNT.format(owner, rest))
         for owner, rest, _ in account_guards.ODD_ACCOUNTS
     ),
-    *(sql(attack) for attack, _ in period_guards.PERIODS),
+    *(
+        sql(period_guards.STANDS[stands] + period_guards.attack_on_periods(attack))
+        for stands, attack, _ in period_guards.PERIODS
+    ),
     *(
         _change_a_row(table, column)
         for table, column in guards.APPEND_ONLY.items()
