@@ -258,6 +258,13 @@ class Reversal(AppendOnly):
         Transfer, models.PROTECT, related_name="reversed_by", db_constraint=False
     )
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(transfer=F("reverses")), name="ledger_reversal_is_of_another_transfer"
+            ),
+        ]
+
     def __str__(self) -> str:
         return f"{self.transfer_id} reverses {self.reverses_id}"
 

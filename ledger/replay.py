@@ -171,10 +171,12 @@ _REVERSALS = """
     SELECT count(*), count(*) FILTER (WHERE wrong) FROM (
         SELECT NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = r.transfer_id)
                OR EXISTS (
-                  SELECT 1 FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                   WHERE e.transfer_id IN (r.transfer_id, r.reverses_id)
-                   GROUP BY a.owner, a.code, a.region, a.asset, abs(e.amount)
-                  HAVING sum(e.amount) <> 0) AS wrong
+                  SELECT 1
+                    FROM (VALUES (r.transfer_id, 1), (r.reverses_id, -1)) AS s (transfer_id, sign)
+                    JOIN ledger_entry e ON e.transfer_id = s.transfer_id
+                    JOIN ledger_account a ON a.id = e.account_id
+                   GROUP BY a.owner, a.code, a.region, a.asset, e.amount::numeric * s.sign
+                  HAVING sum(s.sign) <> 0) AS wrong
           FROM ledger_reversal r {since}) judged
 """
 

@@ -185,6 +185,10 @@ class Migration(migrations.Migration):
             name='reverses',
             field=models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='reversed_by', to='ledger.transfer'),
         ),
+        migrations.AddConstraint(
+            model_name='reversal',
+            constraint=models.CheckConstraint(condition=models.Q(('transfer', models.F('reverses')), _negated=True), name='ledger_reversal_is_of_another_transfer'),
+        ),
         migrations.AddIndex(
             model_name='transfer',
             index=models.Index(fields=['xid'], name='ledger_transfer_xid'),

@@ -287,14 +287,11 @@ NEW_REVERSALS = guard_sql(
          WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = w.transfer_id)
             OR EXISTS (
                SELECT 1
-                 FROM (SELECT a.owner, a.code, a.region, a.asset, e.amount
-                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                        WHERE e.transfer_id = w.transfer_id
-                       UNION ALL
-                       SELECT a.owner, a.code, a.region, a.asset, e.amount
-                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                        WHERE e.transfer_id = w.reverses_id) both_of_them
-                GROUP BY owner, code, region, asset, abs(amount) HAVING sum(amount) <> 0);""",
+                 FROM (VALUES (w.transfer_id, 1), (w.reverses_id, -1)) AS s (transfer_id, sign)
+                 JOIN ledger_entry e ON e.transfer_id = s.transfer_id
+                 JOIN ledger_account a ON a.id = e.account_id
+                GROUP BY a.owner, a.code, a.region, a.asset, e.amount::numeric * s.sign
+               HAVING sum(s.sign) <> 0);""",
         ),
     ],
     transition=INSERTED,

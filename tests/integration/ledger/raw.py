@@ -6,6 +6,7 @@ A module of tests takes the fixtures by name: ``database, sql = raw.database, ra
 from __future__ import annotations
 
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -79,37 +80,49 @@ WRITE = """
                       (transfer_id, hold_id, account_id, amount, balance_after, version, position)
                SELECT %(id)s, %(hold)s, * FROM unnest(%(accounts)s::int4[], %(amounts)s::int8[],
                       %(after)s::int8[], %(versions)s::int8[], %(positions)s::int2[]))
-    UPDATE ledger_account a SET balance = n.balance, version = n.version
+    UPDATE ledger_account a
+       SET balance = n.balance, version = n.version, recorded_at = %(recorded)s
       FROM unnest(%(accounts)s::int8[], %(balances)s::int8[], %(new_versions)s::int8[])
            AS n (id, balance, version)
      WHERE a.id = n.id
 """
 
 
-def write(session, debit=AVAILABLE, credit=PAYABLE, **changes):
+def write(session, debit=AVAILABLE, credit=PAYABLE, *, amounts=(10, -10), **changes):
     """A sound transfer of 10 by raw SQL, but for the ``changes``; returns its id."""
-    ids = [account(session, key) for key in (debit, credit)]
-    rows = [
-        session.execute("SELECT balance, version FROM ledger_account WHERE id = %s", [i]).fetchone()
-        for i in ids
-    ]
-    amounts = changes.get("amounts", [10, -10])
-    after = [row[0] + amount for row, amount in zip(rows, amounts, strict=False)]
-    versions = [row[1] + 1 for row in rows]
+    return write_legs(session, *zip((debit, credit), amounts, strict=True), **changes)
+
+
+def write_legs(session: psycopg.Connection, *legs, **changes) -> UUID:
+    """A transfer of any legs (account, amount) by raw SQL, sound but for the ``changes``."""
+    stands: dict[int, tuple[int, int]] = {}
+    entries = []
+    for key, amount in legs:
+        id_ = account(session, key)
+        balance, version = (
+            stands.get(id_)
+            or session.execute(
+                "SELECT balance, version FROM ledger_account WHERE id = %s", [id_]
+            ).fetchone()
+        )
+        stands[id_] = balance + amount, version + 1
+        entries.append((id_, amount, *stands[id_]))
+    ids, amounts, after, versions = (list(column) for column in zip(*entries, strict=True))
     values = {
         "id": new_id(),
         "now": NOW,
+        "recorded": NOW,
         "xid": None,
         "period": 1,
         "hold": None,
-        "entry_count": 2,
+        "entry_count": len(legs),
         "accounts": ids,
         "amounts": amounts,
         "after": after,
         "versions": versions,
-        "positions": [1, 2],
-        "balances": after,
-        "new_versions": versions,
+        "positions": list(range(1, len(legs) + 1)),
+        "balances": [stands[id_][0] for id_ in ids],
+        "new_versions": [stands[id_][1] for id_ in ids],
     } | changes
     session.execute(WRITE, values)
     return values["id"]
@@ -117,18 +130,8 @@ def write(session, debit=AVAILABLE, credit=PAYABLE, **changes):
 
 def one_account_twice(session: psycopg.Connection) -> None:
     """Two debits and two credits: ends and sums are right, only the step between is wrong."""
-    ids = [account(session, AVAILABLE)] * 2 + [account(session, PAYABLE)] * 2
-    write(
-        session,
-        entry_count=4,
-        accounts=ids,
-        amounts=[10, 10, -10, -10],
-        after=[-991, -980, -10, -20],
-        versions=[2, 3, 1, 2],
-        positions=[1, 2, 3, 4],
-        balances=[-980, -980, -20, -20],
-        new_versions=[3, 3, 2, 2],
-    )
+    legs = (AVAILABLE, 10), (AVAILABLE, 10), (PAYABLE, -10), (PAYABLE, -10)
+    write_legs(session, *legs, after=[-991, -980, -10, -20])
 
 
 def second_set(session: psycopg.Connection) -> None:
@@ -152,9 +155,24 @@ def second_set(session: psycopg.Connection) -> None:
     )
 
 
-def reverse(session, undone, **changes):
-    """A raw transfer that claims to reverse ``undone``."""
-    undo = write(session, PAYABLE, AVAILABLE, **changes)
-    session.execute(
-        "INSERT INTO ledger_reversal (transfer_id, reverses_id) VALUES (%s, %s)", [undo, undone]
-    )
+def reverse(session, undone, *more, **changes):
+    """A raw transfer that claims to reverse ``undone``: its opposite, with ``more`` legs."""
+    amounts = changes.pop("amounts", (10, -10))
+    legs = zip((PAYABLE, AVAILABLE), amounts, strict=True)
+    undo = write_legs(session, *legs, *more, **changes)
+    session.execute(REVERSE, [undo, undone])
+
+
+REVERSE = "INSERT INTO ledger_reversal (transfer_id, reverses_id) VALUES (%s, %s)"
+
+
+def reverse_with_more(session: psycopg.Connection) -> None:
+    """A reversal that moves more to and fro than what it reverses."""
+    reverse(session, write(session), (PAYABLE, 7), (PAYABLE, -7))
+
+
+def reverse_itself(session: psycopg.Connection) -> None:
+    """A transfer that goes to and fro is its own opposite, entry by entry."""
+    legs = (AVAILABLE, 10), (PAYABLE, -10), (PAYABLE, 10), (AVAILABLE, -10)
+    both_ways = write_legs(session, *legs)
+    session.execute(REVERSE, [both_ways, both_ways])

@@ -19,7 +19,15 @@ from tests.integration.ledger import raw
 from tests.integration.ledger import test_ledger_account_guards as account_guards
 from tests.integration.ledger import test_ledger_guards as guards
 from tests.integration.ledger import test_ledger_period_guards as period_guards
-from tests.integration.ledger.raw import account, one_account_twice, reverse, second_set, write
+from tests.integration.ledger.raw import (
+    account,
+    one_account_twice,
+    reverse,
+    reverse_itself,
+    reverse_with_more,
+    second_set,
+    write,
+)
 from tests.unit.ledger.books import AVAILABLE, BANK, PAYABLE
 
 database = raw.database  # books of this module's own
@@ -165,6 +173,8 @@ ATTACKS: list[Attack] = [
     _into_a_closed_period,
     _reverse_by_another_amount,
     _reverse_twice,
+    reverse_with_more,
+    reverse_itself,
 ]
 
 

@@ -7,7 +7,7 @@ from psycopg import errors
 
 from core.ids import new_id
 from tests.integration.ledger import raw
-from tests.integration.ledger.raw import refused, reverse, write
+from tests.integration.ledger.raw import refused, reverse, reverse_itself, reverse_with_more, write
 
 database, sql = raw.database, raw.sql  # books of this module's own
 
@@ -140,6 +140,10 @@ def test_a_reversal_is_the_exact_opposite_and_the_only_one(sql):
             reverse(sql, undone, **wrong)
     with refused(sql, "ledger_reversal_is_the_exact_opposite"):
         reverse(sql, new_id())
+    with refused(sql, "ledger_reversal_is_the_exact_opposite"):
+        reverse_with_more(sql)
+    with refused(sql, "ledger_reversal_is_of_another_transfer"):
+        reverse_itself(sql)
     reverse(sql, undone)
     with refused(sql, "ledger_reversal_reverses_id_key"):
         reverse(sql, undone)
