@@ -283,8 +283,10 @@ class PeriodBalance(AppendOnly):
     period = models.ForeignKey(
         Period, models.PROTECT, related_name="balances", db_constraint=False, db_index=False
     )
-    balance = models.BigIntegerField()
-    turnover = models.BigIntegerField()
+    # Wider than an account's own: entries of the next period came between, so it need never have
+    # stood there; and from one end of 64 bits to the other is further than 64 bits.
+    balance = models.DecimalField(max_digits=30, decimal_places=0)
+    turnover = models.DecimalField(max_digits=30, decimal_places=0)
     version_first = models.BigIntegerField()
     version_last = models.BigIntegerField()
     version_next = models.BigIntegerField()

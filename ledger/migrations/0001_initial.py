@@ -87,8 +87,8 @@ class Migration(migrations.Migration):
             name='PeriodBalance',
             fields=[
                 ('pk', models.CompositePrimaryKey('account_id', 'period_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('balance', models.BigIntegerField()),
-                ('turnover', models.BigIntegerField()),
+                ('balance', models.DecimalField(decimal_places=0, max_digits=30)),
+                ('turnover', models.DecimalField(decimal_places=0, max_digits=30)),
                 ('version_first', models.BigIntegerField()),
                 ('version_last', models.BigIntegerField()),
                 ('version_next', models.BigIntegerField()),

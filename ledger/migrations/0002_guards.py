@@ -165,7 +165,7 @@ CHANGED_ACCOUNTS = guard_sql(
     "UPDATE",
     doubtful=f"""
         SELECT bool_or(e.entries <> n.version - o.version
-                       OR e.amount <> n.balance - o.balance OR e.broken
+                       OR o.balance + e.amount <> n.balance OR e.broken
                        OR e.entries = 0 AND n.balance <> o.balance) INTO doubtful
           FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS};""",
     rules=[
@@ -175,7 +175,7 @@ CHANGED_ACCOUNTS = guard_sql(
             f"""
         SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS}
          WHERE e.entries <> n.version - o.version
-            OR COALESCE(e.amount, 0) <> n.balance - o.balance;""",
+            OR o.balance + COALESCE(e.amount, 0) <> n.balance;""",
         ),
         (
             "ledger_balance_after_runs",
