@@ -48,11 +48,12 @@ NEW_TRANSFERS = guard_sql(
                    OR COALESCE(min(a.version - e.version), -1) < 0 OR count(a.id) <> count(*)
                    OR min(e.position) <> 1 OR max(e.position) <> w.entry_count
                    OR min(a.region) <> max(a.region) OR min(a.asset) <> max(a.asset)
+                   OR bool_or(a.recorded_at IS DISTINCT FROM w.recorded_at)
                    AS doubtful
               FROM written w
               LEFT JOIN ledger_entry e ON e.transfer_id = w.id
               LEFT JOIN ledger_account a ON a.id = e.account_id
-             GROUP BY w.id, w.xid, w.period_id, w.entry_count) n;""",
+             GROUP BY w.id, w.xid, w.period_id, w.entry_count, w.recorded_at) n;""",
     rules=[
         (
             "ledger_transfer_carries_its_transaction",
@@ -103,6 +104,16 @@ NEW_TRANSFERS = guard_sql(
           FROM written t
           JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id
          WHERE a.version < e.version;""",
+        ),
+        (
+            # And an account's never falls, so by induction those of its entries do not.
+            "ledger_transfer_is_recorded_with_its_accounts",
+            "transfer % is recorded at another time than its accounts",
+            """
+        SELECT (array_agg(t.id))[1] INTO bad
+          FROM written t
+          JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id
+         WHERE a.recorded_at IS DISTINCT FROM t.recorded_at;""",
         ),
     ],
     transition=INSERTED,
@@ -166,7 +177,10 @@ CHANGED_ACCOUNTS = guard_sql(
     doubtful=f"""
         SELECT bool_or(e.entries <> n.version - o.version
                        OR o.balance + e.amount <> n.balance OR e.broken
-                       OR e.entries = 0 AND n.balance <> o.balance) INTO doubtful
+                       OR COALESCE(n.recorded_at < o.recorded_at, o.recorded_at IS NOT NULL)
+                       OR e.entries = 0 AND (n.balance, n.recorded_at)
+                                            IS DISTINCT FROM (o.balance, o.recorded_at))
+          INTO doubtful
           FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS};""",
     rules=[
         (
@@ -181,6 +195,14 @@ CHANGED_ACCOUNTS = guard_sql(
             "ledger_balance_after_runs",
             "account % has an entry that does not follow on the one before it",
             f"SELECT min(o.id) INTO bad FROM before_it o {FOLLOWS} WHERE e.broken;",
+        ),
+        (
+            "ledger_recorded_at_never_falls",
+            "account % was last recorded earlier than before, or moved on without an entry",
+            f"""
+        SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS}
+         WHERE COALESCE(n.recorded_at < o.recorded_at, o.recorded_at IS NOT NULL)
+            OR e.entries = 0 AND n.recorded_at IS DISTINCT FROM o.recorded_at;""",
         ),
     ],
     transition=UPDATED,

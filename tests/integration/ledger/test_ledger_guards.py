@@ -18,7 +18,7 @@ from tests.integration.ledger.raw import (
     second_set,
     write,
 )
-from tests.unit.ledger.books import AVAILABLE, BANK, FAR_PAYABLE, PAYABLE, VOUCHER
+from tests.unit.ledger.books import AVAILABLE, BANK, FAR_PAYABLE, HOUR, NOW, PAYABLE, VOUCHER
 
 database, sql = raw.database, raw.sql  # books of this module's own
 
@@ -51,6 +51,10 @@ TRANSFERS = [
     ({"versions": [7, 7]}, "ledger_balance_after_runs"),
     ({"new_versions": [9, 9]}, "ledger_balance_is_the_sum_of_entries"),
     ({"amounts": [901, -901]}, "ledger_available_never_below_floor"),
+    ({"now": NOW - HOUR, "recorded": NOW - HOUR}, "ledger_recorded_at_never_falls"),
+    ({"recorded": None}, "ledger_recorded_at_never_falls"),
+    ({"now": NOW - HOUR}, "ledger_transfer_is_recorded_with_its_accounts"),
+    ({"recorded": NOW + HOUR}, "ledger_transfer_is_recorded_with_its_accounts"),
 ]
 
 

@@ -28,7 +28,7 @@ from tests.integration.ledger.raw import (
     second_set,
     write,
 )
-from tests.unit.ledger.books import AVAILABLE, BANK, PAYABLE
+from tests.unit.ledger.books import AVAILABLE, BANK, NOW
 
 database = raw.database  # books of this module's own
 
@@ -60,17 +60,23 @@ def written(**changes: object) -> Attack:
     return lambda session: write(session, **changes)
 
 
+def _bank_and_available(session: psycopg.Connection) -> dict[str, object]:
+    """For a transfer between two accounts that were last recorded at the same time as it."""
+    one, two = account(session, BANK), account(session, AVAILABLE)
+    return {"id": new_id(), "now": NOW, "one": one, "two": two}
+
+
 def _a_turn_again(session: psycopg.Connection) -> None:
     """Entries in a turn that the accounts have counted already; the accounts stay as they are."""
     session.execute(
         """
         WITH t AS (INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,
                                                 entry_count, period_id)
-                   VALUES (%(id)s, 'raw', %(id)s, now(), now(), 2, 1))
+                   VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, 2, 1))
         INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
         VALUES (%(id)s, %(one)s, 5, 5, 1, 1), (%(id)s, %(two)s, -5, -5, 1, 2)
         """,
-        {"id": new_id(), "one": account(session, BANK), "two": account(session, AVAILABLE)},
+        _bank_and_available(session),
     )
 
 
@@ -84,18 +90,17 @@ def _no_entries(session: psycopg.Connection) -> None:
 
 def _uncounted(session: psycopg.Connection) -> None:
     """Entries whose accounts are not moved along."""
-    move = new_id()
     session.execute(
         """
         WITH t AS (INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,
                                                 entry_count, period_id)
-                   VALUES (%(id)s, 'raw', %(id)s, now(), now(), 2, 1))
+                   VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, 2, 1))
         INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
         SELECT %(id)s, a.id, n.amount, a.balance + n.amount, a.version + 1, n.position
           FROM (VALUES (%(one)s::int4, 5, 1::int2), (%(two)s::int4, -5, 2::int2))
                AS n (id, amount, position) JOIN ledger_account a USING (id)
         """,
-        {"id": move, "one": account(session, BANK), "two": account(session, PAYABLE)},
+        _bank_and_available(session),
     )
 
 
