@@ -7,6 +7,7 @@ statement wrote is in place. Together they hold, for the owner's role too:
 - its entries sum to zero in each asset and region;
 - an account stands where the last of its entries leaves it, and each entry follows on the one
   before it, so by induction a balance is the sum of its entries, without a gap;
+- an account was never recorded later than it is, nor an entry at another time than its account;
 - a transfer is booked into a period that still takes it;
 - a reversal is the exact opposite of what it reverses;
 - an account is never renamed or given another nature, a hold only shrinks, nothing is removed.

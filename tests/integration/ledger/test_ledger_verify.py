@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from core.ids import new_id
 from ledger import verify
 from ledger.models import Seal
-from ledger.services import seal_transfers
+from ledger.services import Leg, PostTransfer, seal_transfers
 from tests.integration.ledger.tampering import broken, connected_as, found_after, seal_all
 from tests.unit.ledger.books import (
     AVAILABLE,
     BANK,
+    BUYER,
     CLEARING,
     NOW,
     PAYABLE,
@@ -50,7 +52,13 @@ def as_owner(books):
         yield
 
 
+# Region and asset of the two sides, joined, read alike.
+_TWO_PLACES = """
+    UPDATE ledger_account SET region = CASE code WHEN 'payable' THEN 'a/b' ELSE 'a' END,
+                              asset = CASE code WHEN 'payable' THEN 'c' ELSE 'b/c' END
+     WHERE balance <> 0"""
 TAMPERINGS = [
+    (_TWO_PLACES, "ledger.transfers"),
     ("UPDATE ledger_entry SET amount = amount + 1 WHERE version = 1", "ledger.transfers"),
     ("UPDATE ledger_entry SET balance_after = 0 WHERE version = 1", "ledger.entries"),
     ("UPDATE ledger_entry SET version = 9 WHERE version = 3", "ledger.entries"),
@@ -81,6 +89,20 @@ def test_tampering_is_found(books, as_owner):
     for tampering, found in TAMPERINGS:
         assert found in found_after(tampering, guarded=True), tampering
     assert broken() == set()
+
+
+@pytest.mark.parametrize("legs", [3, 70])
+def test_a_position_that_stands_twice_is_found(books, legs):
+    """Not sealed yet, so that the chain cannot tell; between the first position and the last."""
+    parts = (Leg(AVAILABLE, legs - 1), *[Leg(PAYABLE, -1)] * (legs - 1))
+    assert post_one(PostTransfer(new_id(), "many.legs", BUYER, NOW, parts)).code == "ok"
+    twice = (
+        "UPDATE ledger_entry SET position = position - 1 WHERE position = 2 AND transfer_id ="
+        " (SELECT id FROM ledger_transfer WHERE code = 'many.legs')"
+    )
+    with connected_as(books.admin_url):
+        assert found_after(twice) == {"ledger.transfers"}
+        assert broken() == set()
 
 
 def test_a_pair_of_clearing_accounts_out_of_step_is_found(books):
