@@ -59,6 +59,10 @@ class Account(models.Model):
                 name="ledger_available_never_below_floor",
             ),
             models.CheckConstraint(condition=Q(held__gte=0), name="ledger_held_never_negative"),
+            # Seen from the other side it is the same amount, which the lowest of 64 bits is not.
+            models.CheckConstraint(
+                condition=Q(balance__gt=-(2**63)), name="ledger_balance_has_an_opposite"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -159,7 +163,13 @@ class Period(models.Model):
                 name="ledger_period_knows_when_it_moved",
             ),
             models.CheckConstraint(
-                condition=Q(kept_at=None) | Q(state="closed"),
+                condition=Q(
+                    kept_at=None,
+                    first_effective_at=None,
+                    last_effective_at=None,
+                    last_recorded_at=None,
+                )
+                | Q(kept_at__isnull=False, state="closed"),
                 name="ledger_period_is_kept_when_closed",
             ),
         ]
@@ -252,6 +262,13 @@ class Reversal(AppendOnly):
         Transfer, models.PROTECT, related_name="reversed_by", db_constraint=False
     )
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(transfer=F("reverses")), name="ledger_reversal_is_of_another_transfer"
+            ),
+        ]
+
     def __str__(self) -> str:
         return f"{self.transfer_id} reverses {self.reverses_id}"
 
@@ -270,8 +287,10 @@ class PeriodBalance(AppendOnly):
     period = models.ForeignKey(
         Period, models.PROTECT, related_name="balances", db_constraint=False, db_index=False
     )
-    balance = models.BigIntegerField()
-    turnover = models.BigIntegerField()
+    # Wider than an account's own: entries of the next period came between, so it need never have
+    # stood there; and from one end of 64 bits to the other is further than 64 bits.
+    balance = models.DecimalField(max_digits=30, decimal_places=0)
+    turnover = models.DecimalField(max_digits=30, decimal_places=0)
     version_first = models.BigIntegerField()
     version_last = models.BigIntegerField()
     version_next = models.BigIntegerField()

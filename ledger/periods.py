@@ -27,7 +27,7 @@ _KEEP_BALANCES = """
     SELECT moved.account_id, %(period)s, COALESCE(before.balance, 0) + moved.turnover,
            moved.turnover, moved.version_first, moved.version_last,
            COALESCE(later.version, moved.version_last + 1)
-      FROM (SELECT e.account_id, sum(e.amount)::int8 AS turnover,
+      FROM (SELECT e.account_id, sum(e.amount) AS turnover,
                    min(e.version) AS version_first, max(e.version) AS version_last
               FROM ledger_transfer t JOIN ledger_entry e ON e.transfer_id = t.id
              WHERE t.period_id = %(period)s

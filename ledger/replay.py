@@ -13,7 +13,7 @@ _ALL_ACCOUNTS = """(SELECT o.id, o.balance, o.version, o.recorded_at, 1::int8 AS
                       FROM ledger_account o)"""
 
 _ALL_KEPT = """(SELECT o.*, 1::int8 AS since_version, true AS whole,
-                       o.balance - lag(o.balance, 1, 0::int8) OVER by_period AS moved
+                       o.balance - lag(o.balance, 1, 0::numeric) OVER by_period AS moved
                   FROM ledger_periodbalance o
                 WINDOW by_period AS (PARTITION BY o.account_id ORDER BY o.period_id))"""
 
@@ -44,7 +44,7 @@ _MOVED_ACCOUNTS = """(SELECT o.id, o.balance, o.version, o.recorded_at, m.first_
 _MOVED_KEPT = """(SELECT * FROM (
                    SELECT o.*, m.first_version AS since_version,
                           o.version_first >= m.first_version AS whole,
-                          o.balance - lag(o.balance, 1, 0::int8) OVER by_period AS moved
+                          o.balance - lag(o.balance, 1, 0::numeric) OVER by_period AS moved
                      FROM moved m JOIN ledger_periodbalance o ON o.account_id = m.account_id
                    WINDOW by_period AS (PARTITION BY o.account_id ORDER BY o.period_id)) o
                  WHERE o.version_last >= o.since_version)"""
@@ -121,7 +121,7 @@ WITH steps AS (
     SELECT a.region, a.asset, a.code, k.period_id,
            sum(greatest(k.balance, 0) - greatest(k.before, 0)) AS debits,
            sum(greatest(-k.balance, 0) - greatest(-k.before, 0)) AS credits
-      FROM (SELECT o.*, lag(o.balance, 1, 0::int8) OVER by_period AS before
+      FROM (SELECT o.*, lag(o.balance, 1, 0::numeric) OVER by_period AS before
               FROM ledger_periodbalance o
             WINDOW by_period AS (PARTITION BY o.account_id ORDER BY o.period_id)) k
       JOIN ledger_account a ON a.id = k.account_id
@@ -171,10 +171,12 @@ _REVERSALS = """
     SELECT count(*), count(*) FILTER (WHERE wrong) FROM (
         SELECT NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = r.transfer_id)
                OR EXISTS (
-                  SELECT 1 FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                   WHERE e.transfer_id IN (r.transfer_id, r.reverses_id)
-                   GROUP BY a.owner, a.code, a.region, a.asset, abs(e.amount)
-                  HAVING sum(e.amount) <> 0) AS wrong
+                  SELECT 1
+                    FROM (VALUES (r.transfer_id, 1), (r.reverses_id, -1)) AS s (transfer_id, sign)
+                    JOIN ledger_entry e ON e.transfer_id = s.transfer_id
+                    JOIN ledger_account a ON a.id = e.account_id
+                   GROUP BY a.owner, a.code, a.region, a.asset, e.amount::numeric * s.sign
+                  HAVING sum(s.sign) <> 0) AS wrong
           FROM ledger_reversal r {since}) judged
 """
 

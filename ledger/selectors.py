@@ -58,7 +58,7 @@ _STRIPED_STATEMENT = """
     SELECT * FROM (
            SELECT row_number() OVER in_order, t.id, t.code, t.reference, t.effective_at,
                   t.recorded_at, e.amount * a.normal_side,
-                  (sum(e.amount * a.normal_side) OVER in_order)::bigint
+                  sum(e.amount * a.normal_side) OVER in_order
              FROM ledger_account a
              JOIN ledger_entry e ON e.account_id = a.id
              JOIN ledger_transfer t ON t.id = e.transfer_id
@@ -147,7 +147,10 @@ def statement(key: AccountKey, *, after: int = 0, limit: int = 100) -> list[Stat
         owner=key.owner, code=key.code, region=key.region, asset=key.asset, stripes__gt=1
     ).exists()
     sql = _STRIPED_STATEMENT if striped else _STATEMENT
-    return [StatementLine(*line) for line in _rows(sql, [*key, after, limit])]
+    return [
+        StatementLine(*line, int(balance_after))
+        for *line, balance_after in _rows(sql, [*key, after, limit])
+    ]
 
 
 def trial_balance(

@@ -22,7 +22,12 @@ from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
 # What migrations and grants are made of; a change in any of these files makes a new template.
-_SHAPED_BY = ("*/migrations/*.py", "core/*.py", "core/management/commands/grant_app_role.py")
+_SHAPED_BY = (
+    "*/migrations/*.py",
+    "*/sql.py",
+    "core/*.py",
+    "core/management/commands/grant_app_role.py",
+)
 _BUILD_LOCK = 7_305_117
 _TEMPLATE_PREFIX = "exchange_template_"
 

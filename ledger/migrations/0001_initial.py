@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('asset', models.CharField(max_length=32)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('owner', 'code', 'region', 'asset', 'stripe'), name='ledger_account_is_opened_once'), models.CheckConstraint(condition=models.Q(('floor', False), ('held__lte', django.db.models.expressions.CombinedExpression(models.F('balance'), '*', models.F('normal_side'))), _connector='OR'), name='ledger_available_never_below_floor'), models.CheckConstraint(condition=models.Q(('held__gte', 0)), name='ledger_held_never_negative')],
+                'constraints': [models.UniqueConstraint(fields=('owner', 'code', 'region', 'asset', 'stripe'), name='ledger_account_is_opened_once'), models.CheckConstraint(condition=models.Q(('floor', False), ('held__lte', django.db.models.expressions.CombinedExpression(models.F('balance'), '*', models.F('normal_side'))), _connector='OR'), name='ledger_available_never_below_floor'), models.CheckConstraint(condition=models.Q(('held__gte', 0)), name='ledger_held_never_negative'), models.CheckConstraint(condition=models.Q(('balance__gt', -9223372036854775808)), name='ledger_balance_has_an_opposite')],
             },
         ),
         migrations.CreateModel(
@@ -80,15 +80,15 @@ class Migration(migrations.Migration):
                 ('closing_codes', core.models.TextArrayField(base_field=models.TextField(), default=list, size=None)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('state',), name='ledger_one_period_is_open'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('closing_at', None), ('state', 'open')), models.Q(('closed_at', None), ('closing_at__isnull', False), ('state', 'closing')), models.Q(('closed_at__isnull', False), ('closing_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_knows_when_it_moved'), models.CheckConstraint(condition=models.Q(('kept_at', None), ('state', 'closed'), _connector='OR'), name='ledger_period_is_kept_when_closed')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('state',), name='ledger_one_period_is_open'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('closing_at', None), ('state', 'open')), models.Q(('closed_at', None), ('closing_at__isnull', False), ('state', 'closing')), models.Q(('closed_at__isnull', False), ('closing_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_knows_when_it_moved'), models.CheckConstraint(condition=models.Q(models.Q(('first_effective_at', None), ('kept_at', None), ('last_effective_at', None), ('last_recorded_at', None)), models.Q(('kept_at__isnull', False), ('state', 'closed')), _connector='OR'), name='ledger_period_is_kept_when_closed')],
             },
         ),
         migrations.CreateModel(
             name='PeriodBalance',
             fields=[
                 ('pk', models.CompositePrimaryKey('account_id', 'period_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('balance', models.BigIntegerField()),
-                ('turnover', models.BigIntegerField()),
+                ('balance', models.DecimalField(decimal_places=0, max_digits=30)),
+                ('turnover', models.DecimalField(decimal_places=0, max_digits=30)),
                 ('version_first', models.BigIntegerField()),
                 ('version_last', models.BigIntegerField()),
                 ('version_next', models.BigIntegerField()),
@@ -184,6 +184,10 @@ class Migration(migrations.Migration):
             model_name='reversal',
             name='reverses',
             field=models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='reversed_by', to='ledger.transfer'),
+        ),
+        migrations.AddConstraint(
+            model_name='reversal',
+            constraint=models.CheckConstraint(condition=models.Q(('transfer', models.F('reverses')), _negated=True), name='ledger_reversal_is_of_another_transfer'),
         ),
         migrations.AddIndex(
             model_name='transfer',

@@ -7,6 +7,7 @@ statement wrote is in place. Together they hold, for the owner's role too:
 - its entries sum to zero in each asset and region;
 - an account stands where the last of its entries leaves it, and each entry follows on the one
   before it, so by induction a balance is the sum of its entries, without a gap;
+- an account was never recorded later than it is, nor an entry at another time than its account;
 - a transfer is booked into a period that still takes it;
 - a reversal is the exact opposite of what it reverses;
 - an account is never renamed or given another nature, a hold only shrinks, nothing is removed.
@@ -48,11 +49,12 @@ NEW_TRANSFERS = guard_sql(
                    OR COALESCE(min(a.version - e.version), -1) < 0 OR count(a.id) <> count(*)
                    OR min(e.position) <> 1 OR max(e.position) <> w.entry_count
                    OR min(a.region) <> max(a.region) OR min(a.asset) <> max(a.asset)
+                   OR bool_or(a.recorded_at IS DISTINCT FROM w.recorded_at)
                    AS doubtful
               FROM written w
               LEFT JOIN ledger_entry e ON e.transfer_id = w.id
               LEFT JOIN ledger_account a ON a.id = e.account_id
-             GROUP BY w.id, w.xid, w.period_id, w.entry_count) n;""",
+             GROUP BY w.id, w.xid, w.period_id, w.entry_count, w.recorded_at) n;""",
     rules=[
         (
             "ledger_transfer_carries_its_transaction",
@@ -103,6 +105,16 @@ NEW_TRANSFERS = guard_sql(
           FROM written t
           JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id
          WHERE a.version < e.version;""",
+        ),
+        (
+            # And an account's never falls, so by induction those of its entries do not.
+            "ledger_transfer_is_recorded_with_its_accounts",
+            "transfer % is recorded at another time than its accounts",
+            """
+        SELECT (array_agg(t.id))[1] INTO bad
+          FROM written t
+          JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id
+         WHERE a.recorded_at IS DISTINCT FROM t.recorded_at;""",
         ),
     ],
     transition=INSERTED,
@@ -165,8 +177,11 @@ CHANGED_ACCOUNTS = guard_sql(
     "UPDATE",
     doubtful=f"""
         SELECT bool_or(e.entries <> n.version - o.version
-                       OR e.amount <> n.balance - o.balance OR e.broken
-                       OR e.entries = 0 AND n.balance <> o.balance) INTO doubtful
+                       OR o.balance + e.amount <> n.balance OR e.broken
+                       OR COALESCE(n.recorded_at < o.recorded_at, o.recorded_at IS NOT NULL)
+                       OR e.entries = 0 AND (n.balance, n.recorded_at)
+                                            IS DISTINCT FROM (o.balance, o.recorded_at))
+          INTO doubtful
           FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS};""",
     rules=[
         (
@@ -175,12 +190,20 @@ CHANGED_ACCOUNTS = guard_sql(
             f"""
         SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS}
          WHERE e.entries <> n.version - o.version
-            OR COALESCE(e.amount, 0) <> n.balance - o.balance;""",
+            OR o.balance + COALESCE(e.amount, 0) <> n.balance;""",
         ),
         (
             "ledger_balance_after_runs",
             "account % has an entry that does not follow on the one before it",
             f"SELECT min(o.id) INTO bad FROM before_it o {FOLLOWS} WHERE e.broken;",
+        ),
+        (
+            "ledger_recorded_at_never_falls",
+            "account % was last recorded earlier than before, or moved on without an entry",
+            f"""
+        SELECT min(n.id) INTO bad FROM before_it o JOIN after_it n ON n.id = o.id {FOLLOWS}
+         WHERE COALESCE(n.recorded_at < o.recorded_at, o.recorded_at IS NOT NULL)
+            OR e.entries = 0 AND n.recorded_at IS DISTINCT FROM o.recorded_at;""",
         ),
     ],
     transition=UPDATED,
@@ -287,14 +310,11 @@ NEW_REVERSALS = guard_sql(
          WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transfer_id = w.transfer_id)
             OR EXISTS (
                SELECT 1
-                 FROM (SELECT a.owner, a.code, a.region, a.asset, e.amount
-                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                        WHERE e.transfer_id = w.transfer_id
-                       UNION ALL
-                       SELECT a.owner, a.code, a.region, a.asset, e.amount
-                         FROM ledger_entry e JOIN ledger_account a ON a.id = e.account_id
-                        WHERE e.transfer_id = w.reverses_id) both_of_them
-                GROUP BY owner, code, region, asset, abs(amount) HAVING sum(amount) <> 0);""",
+                 FROM (VALUES (w.transfer_id, 1), (w.reverses_id, -1)) AS s (transfer_id, sign)
+                 JOIN ledger_entry e ON e.transfer_id = s.transfer_id
+                 JOIN ledger_account a ON a.id = e.account_id
+                GROUP BY a.owner, a.code, a.region, a.asset, e.amount::numeric * s.sign
+               HAVING sum(s.sign) <> 0);""",
         ),
     ],
     transition=INSERTED,

@@ -12,7 +12,7 @@ from ledger.models import Period, PeriodState, Transfer
 from ledger.periods import close_period, open_next_period
 from ledger.selectors import balances, trial_balance
 from tests.concurrency.ledger.test_ledger_races import books, race  # noqa: F401 - a fixture
-from tests.integration.ledger.test_ledger_guards import account
+from tests.integration.ledger.raw import account
 from tests.unit.ledger.books import AVAILABLE, BANK, HOUR, NOW, PAYABLE
 
 POSTERS = """

@@ -12,7 +12,7 @@ import pytest
 from core.ids import new_id
 from ledger import verify
 from ledger.models import Account, Entry, Transfer
-from ledger.selectors import balances, holds
+from ledger.selectors import holds
 from tests.databases import ROOT
 from tests.unit.ledger.books import (
     AVAILABLE,
@@ -23,8 +23,10 @@ from tests.unit.ledger.books import (
     PAYABLE,
     fund,
     hold,
+    of,
     open_books,
     post_one,
+    stand,
 )
 
 # Each racer prints "ready", waits for a line, then runs its part and prints what it was answered.
@@ -82,11 +84,6 @@ def race(*racers: tuple[str, dict]) -> list[list[str]]:
             process.wait()
 
 
-def of(key):
-    balance = balances([key])[key]
-    return balance.balance, balance.held
-
-
 def test_racing_debits_never_go_below_the_floor(books):
     part = """
 for n in range(100):
@@ -95,7 +92,7 @@ for n in range(100):
     answers = race(*[(part, {})] * 4)
     counted = Counter(code for one in answers for code in one)
     assert counted == {"ok": 142, "insufficient_funds": 258}
-    assert (of(AVAILABLE), of(PAYABLE)) == ((6, 0), (994, 0))
+    assert (of(AVAILABLE), of(PAYABLE)) == ((6, 0, 6), (994, 0, 994))
 
 
 def test_one_id_sent_by_many_makes_one_transfer(books):
@@ -107,7 +104,7 @@ for n in range(50):
     answers = race(*[(part, {"id": str(new_id())})] * 8)
     counted = Counter(code for one in answers for code in one)
     assert counted == {"ok": 1, "exists": 399}
-    assert of(PAYABLE) == (7, 0)
+    assert of(PAYABLE) == (7, 0, 7)
 
 
 def test_one_id_with_two_contents_and_no_account_in_common(books):
@@ -140,9 +137,7 @@ for n in range(15):
     codes = {code for one in answers for code in one}
     assert codes <= {"ok", "insufficient_funds"}
     assert Entry.objects.filter(account__code="commission").count() > 0
-    assert sum(of(key)[0] for key in (BANK,)) == sum(
-        of(key)[0] for key in (AVAILABLE, OTHER_AVAILABLE, PAYABLE, COMMISSION)
-    )
+    assert sum(stand(BANK)) == sum(stand(AVAILABLE, OTHER_AVAILABLE, PAYABLE, COMMISSION))
 
 
 def test_post_release_and_expiry_race_for_one_hold(books):
@@ -174,7 +169,7 @@ for n in range(20):
         assert view.posted + view.released + view.rest == 10
         took += view.posted
     won = first.count("ok") + second.count("ok")
-    assert (took, of(PAYABLE)[0], of(AVAILABLE)[0]) == (6 * won, 6 * won, 1000 - 6 * won)
+    assert (took, *stand(PAYABLE, AVAILABLE)) == (6 * won, 6 * won, 1000 - 6 * won)
     ended = [view.resolution for view in holds([one.id for one in made]).values()]
     assert ended.count("expired") == sum(expired) + sum(expired_too)
     assert ended.count("released") == released.count("ok")
@@ -199,7 +194,7 @@ for n, id in enumerate(arguments["ids"]):
             ["exists, undone", "ok"],
             ["ok", "ok, undone"],
         )
-    assert of(PAYABLE) == (40, 0)
+    assert of(PAYABLE) == (40, 0, 40)
 
 
 def test_hot_stripes_add_up_under_load(books):
@@ -209,5 +204,5 @@ for n in range(60):
 """
     answers = race(*[(part, {})] * 4)
     assert Counter(code for one in answers for code in one) == {"ok": 240}
-    assert (of(COMMISSION), of(BANK)) == ((240, 0), (2240, 0))
+    assert (of(COMMISSION), of(BANK)) == ((240, 0, 240), (2240, 0, 2240))
     assert Account.objects.filter(code="commission", version__gt=0).count() > 1

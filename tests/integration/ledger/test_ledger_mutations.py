@@ -15,11 +15,23 @@ import pytest
 
 from core.ids import new_id
 from tests.databases import clone
+from tests.integration.ledger import raw
+from tests.integration.ledger import test_ledger_account_guards as account_guards
 from tests.integration.ledger import test_ledger_guards as guards
-from tests.integration.ledger.test_ledger_guards import account, one_account_twice, reverse, write
-from tests.unit.ledger.books import AVAILABLE, BANK, PAYABLE
+from tests.integration.ledger import test_ledger_period_guards as period_guards
+from tests.integration.ledger.raw import (
+    account,
+    one_account_twice,
+    reverse,
+    reverse_itself,
+    reverse_with_more,
+    second_set,
+    to_the_lowest,
+    write,
+)
+from tests.unit.ledger.books import AVAILABLE, BANK, NOW
 
-database = guards.database  # the same books, of this module's own
+database = raw.database  # books of this module's own
 
 Attack = Callable[[psycopg.Connection], object]
 
@@ -45,26 +57,14 @@ def sql(text: str) -> Attack:
     return lambda session: session.execute(text)
 
 
-def raw(**changes: object) -> Attack:
+def written(**changes: object) -> Attack:
     return lambda session: write(session, **changes)
 
 
-def _a_second_set(session: psycopg.Connection) -> None:
-    """A pair that balances by itself, for a transfer that has its own entries."""
-    move = write(session, BANK, AVAILABLE)
-    session.execute(
-        """
-        WITH e AS (INSERT INTO ledger_entry
-                         (transfer_id, account_id, amount, balance_after, version, position)
-                   SELECT %(id)s, a.id, n.amount, a.balance + n.amount, a.version + 1, n.position
-                     FROM (VALUES (%(one)s::int4, 5, 1::int2), (%(two)s::int4, -5, 2::int2))
-                          AS n (id, amount, position) JOIN ledger_account a USING (id))
-        UPDATE ledger_account a SET balance = balance + n.amount, version = version + 1
-          FROM (VALUES (%(one)s::int4, 5), (%(two)s::int4, -5)) AS n (id, amount)
-         WHERE a.id = n.id
-        """,
-        {"id": move, "one": account(session, BANK), "two": account(session, PAYABLE)},
-    )
+def _bank_and_available(session: psycopg.Connection) -> dict[str, object]:
+    """For a transfer between two accounts that were last recorded at the same time as it."""
+    one, two = account(session, BANK), account(session, AVAILABLE)
+    return {"id": new_id(), "now": NOW, "one": one, "two": two}
 
 
 def _a_turn_again(session: psycopg.Connection) -> None:
@@ -73,11 +73,11 @@ def _a_turn_again(session: psycopg.Connection) -> None:
         """
         WITH t AS (INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,
                                                 entry_count, period_id)
-                   VALUES (%(id)s, 'raw', %(id)s, now(), now(), 2, 1))
+                   VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, 2, 1))
         INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
         VALUES (%(id)s, %(one)s, 5, 5, 1, 1), (%(id)s, %(two)s, -5, -5, 1, 2)
         """,
-        {"id": new_id(), "one": account(session, BANK), "two": account(session, AVAILABLE)},
+        _bank_and_available(session),
     )
 
 
@@ -91,25 +91,22 @@ def _no_entries(session: psycopg.Connection) -> None:
 
 def _uncounted(session: psycopg.Connection) -> None:
     """Entries whose accounts are not moved along."""
-    move = new_id()
     session.execute(
         """
         WITH t AS (INSERT INTO ledger_transfer (id, code, reference, effective_at, recorded_at,
                                                 entry_count, period_id)
-                   VALUES (%(id)s, 'raw', %(id)s, now(), now(), 2, 1))
+                   VALUES (%(id)s, 'raw', %(id)s, %(now)s, %(now)s, 2, 1))
         INSERT INTO ledger_entry (transfer_id, account_id, amount, balance_after, version, position)
         SELECT %(id)s, a.id, n.amount, a.balance + n.amount, a.version + 1, n.position
           FROM (VALUES (%(one)s::int4, 5, 1::int2), (%(two)s::int4, -5, 2::int2))
                AS n (id, amount, position) JOIN ledger_account a USING (id)
         """,
-        {"id": move, "one": account(session, BANK), "two": account(session, PAYABLE)},
+        _bank_and_available(session),
     )
 
 
 def _into_a_closed_period(session: psycopg.Connection) -> None:
-    session.execute(
-        "UPDATE ledger_period SET state = 'closed', closing_at = now(), closed_at = now()"
-    )
+    session.execute(period_guards.CLOSED)
     write(session)
 
 
@@ -148,14 +145,20 @@ def _change_a_row(table: str, column: str) -> Attack:
 
 
 ATTACKS: list[Attack] = [
-    *(raw(**changes) for changes, _ in guards.TRANSFERS),
+    *(written(**changes) for changes, _ in guards.TRANSFERS),
     *(
         sql(f"UPDATE ledger_account SET {change} WHERE code = 'available' AND balance <> 0")
-        for change, _ in guards.ACCOUNTS
+        for change, _ in account_guards.ACCOUNTS
     ),
-    *(sql(f"UPDATE ledger_hold SET {change}") for change, _ in guards.HOLDS),
-    *(sql(guards.NEW_ACCOUNT.format(owner, rest)) for owner, rest, _ in guards.ODD_ACCOUNTS),
-    *(sql(attack) for attack, _ in guards.PERIODS),
+    *(sql(f"UPDATE ledger_hold SET {change}") for change, _ in account_guards.HOLDS),
+    *(
+        sql(account_guards.NEW_ACCOUNT.format(owner, rest))
+        for owner, rest, _ in account_guards.ODD_ACCOUNTS
+    ),
+    *(
+        sql(period_guards.STANDS[stands] + period_guards.attack_on_periods(attack))
+        for stands, attack, _ in period_guards.PERIODS
+    ),
     *(
         _change_a_row(table, column)
         for table, column in guards.APPEND_ONLY.items()
@@ -169,13 +172,16 @@ ATTACKS: list[Attack] = [
     _hold(_SOME_ACCOUNT, 100, "-5, 5, null, null"),
     _grow_back,
     one_account_twice,
-    _a_second_set,
+    second_set,
+    to_the_lowest,
     _a_turn_again,
     _no_entries,
     _uncounted,
     _into_a_closed_period,
     _reverse_by_another_amount,
     _reverse_twice,
+    reverse_with_more,
+    reverse_itself,
 ]
 
 

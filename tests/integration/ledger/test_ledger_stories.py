@@ -29,6 +29,7 @@ from tests.unit.ledger.books import (
     hold,
     open_books,
     post_one,
+    stand,
     transfer,
 )
 
@@ -42,12 +43,6 @@ def books():
     open_books()
     yield
     assert [finding for finding in verify.checks() if not finding.ok] == []
-
-
-def stand(*keys):
-    """Balance of each account, in its normal side."""
-    found = balances(keys)
-    return tuple(found[key].balance for key in keys)
 
 
 def charge(hold_id, *legs, code="charge.usage"):

@@ -6,6 +6,7 @@ It works on deep copies, one group at a time, and knows nothing of locks, versio
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,11 @@ from ledger.services import (
     PostTransfer,
     ReleaseHold,
 )
+
+MOST = 2**63 - 1
+
+# Of one region and asset: debits, credits, and what the accounts of each code come to.
+Books = tuple[int, int, dict[str, int]]
 
 
 class Refusal(Exception):
@@ -56,6 +62,7 @@ class Model:
     periods: dict[int, str] = field(default_factory=dict)  # state by id
     closing_codes: dict[int, set[str]] = field(default_factory=dict)
     booked: dict[UUID, int] = field(default_factory=dict)  # the period of each transfer
+    recorded: dict[UUID, datetime] = field(default_factory=dict)
     undone: set[UUID] = field(default_factory=set)
 
     def balance_at(self, key: AccountKey, at: datetime) -> int:
@@ -69,22 +76,29 @@ class Model:
             if leg.account == key
         )
 
-    def books(self, period: int) -> dict[tuple[str, str, str], int]:
-        """Debits less credits by region, asset and code of all that is booked up to a period."""
-        sums: dict[tuple[str, str, str], int] = {}
-        for transfer in self.transfers.values():
-            if self.booked[transfer.id] <= period:
-                for leg in transfer.legs:
-                    place = (leg.account.region, leg.account.asset, leg.account.code)
-                    sums[place] = sums.get(place, 0) + leg.amount
-        return sums
+    def books(self, counts: Callable[[PostTransfer], bool]) -> dict[tuple[str, str], Books]:
+        """The trial balance of the transfers that count, by region and asset."""
+        stands: dict[AccountKey, int] = {}
+        for transfer in filter(counts, self.transfers.values()):
+            for leg in transfer.legs:
+                stands[leg.account] = stands.get(leg.account, 0) + leg.amount
+        books: dict[tuple[str, str], Books] = {}
+        for key, amount in stands.items():
+            debits, credits_, codes = books.get((key.region, key.asset), (0, 0, {}))
+            codes[key.code] = codes.get(key.code, 0) + amount
+            books[key.region, key.asset] = (
+                debits + max(amount, 0),
+                credits_ + max(-amount, 0),
+                codes,
+            )
+        return books
 
     def open(self, spec: AccountSpec) -> None:
         side = 1 if spec.normal_side == "debit" else -1
         self.accounts[spec.key] = ModelAccount(side, spec.floor, spec.stripes > 1)
 
     def post(self, groups: list[Group], now: datetime) -> list[str]:
-        return [self._group(group) for group in groups]
+        return [self._group(group, now) for group in groups]
 
     def expire(self, now: datetime) -> int:
         expired = 0
@@ -95,23 +109,30 @@ class Model:
                 expired += 1
         return expired
 
-    def _group(self, group: Group) -> str:
+    def _group(self, group: Group, now: datetime) -> str:
         seen = [self._seen(op) for op in group if isinstance(op, (PostTransfer, CreateHold))]
         if "other" in seen or len(set(seen)) > 1:
             return "conflicting_content"
         if seen and seen[0] == "same":
             return "exists"
         before = copy.deepcopy(
-            (self.accounts, self.holds, self.transfers, self.booked, self.undone)
+            (self.accounts, self.holds, self.transfers, self.booked, self.recorded, self.undone)
         )
         try:
             for operation in group:
-                self._apply(operation)
+                self._apply(operation, now)
             for account in self.accounts.values():
                 if account.floor and account.balance - account.held < 0:
                     raise Refusal("insufficient_funds")
         except Refusal as refusal:
-            self.accounts, self.holds, self.transfers, self.booked, self.undone = before
+            (
+                self.accounts,
+                self.holds,
+                self.transfers,
+                self.booked,
+                self.recorded,
+                self.undone,
+            ) = before
             return str(refusal)
         return "ok"
 
@@ -134,10 +155,10 @@ class Model:
         )
         return "same" if same else "other"
 
-    def _apply(self, operation: object) -> None:
+    def _apply(self, operation: object, now: datetime) -> None:
         match operation:
             case PostTransfer():
-                self._post(operation)
+                self._post(operation, now)
             case CreateHold():
                 if operation.id in self.holds:
                     raise Refusal("conflicting_content")
@@ -145,6 +166,8 @@ class Model:
                 if account.striped:
                     raise Refusal("unknown_account")
                 account.held += operation.amount
+                if account.held > MOST:
+                    raise Refusal("out_of_range")
                 self.holds[operation.id] = ModelHold(
                     operation, operation.expires_at, operation.amount
                 )
@@ -158,7 +181,7 @@ class Model:
                     raise Refusal("hold_exhausted")
                 hold.expires_at = operation.expires_at
 
-    def _post(self, transfer: PostTransfer) -> None:
+    def _post(self, transfer: PostTransfer, now: datetime) -> None:
         if transfer.id in self.transfers:
             raise Refusal("conflicting_content")
         for place in {(leg.account.region, leg.account.asset) for leg in transfer.legs}:
@@ -189,6 +212,8 @@ class Model:
         for leg in transfer.legs:
             account = self._account(leg.account)
             account.balance += leg.amount * account.side
+            if abs(account.balance) > MOST:
+                raise Refusal("out_of_range")
             if hold and leg.account == hold.made.account:
                 taken -= leg.amount * account.side
         if hold:
@@ -198,6 +223,7 @@ class Model:
             hold.posted += taken
         self.transfers[transfer.id] = transfer
         self.booked[transfer.id] = period
+        self.recorded[transfer.id] = now
 
     def _shrink(self, hold: ModelHold, amount: int) -> None:
         if amount > hold.rest:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.ids import new_id
+from ledger.selectors import balances
 from ledger.services import (
     AccountKey,
     AccountSpec,
@@ -89,3 +90,15 @@ def fund(account: AccountKey, amount: int) -> None:
     """Bring money from the bank (or a voucher from its budget) to an account."""
     source = VOUCHER_BUDGET if account.asset == VOUCHER_BUDGET.asset else BANK
     assert post_one(transfer(source, account, amount)).code == "ok"
+
+
+def of(key: AccountKey) -> tuple[int, int, int]:
+    """Balance, held and available of an account, in its normal side."""
+    found = balances([key])[key]
+    return found.balance, found.held, found.available
+
+
+def stand(*keys: AccountKey) -> tuple[int, ...]:
+    """The balance of each account, in its normal side."""
+    found = balances(keys)
+    return tuple(found[key].balance for key in keys)
