@@ -11,7 +11,14 @@ from exchange.capacity.models import (
     Pool,
     PoolDay,
 )
-from exchange.market.models import Admission, Offer, Order, Trade, TradeRelease
+from exchange.market.models import (
+    Admission,
+    Offer,
+    Order,
+    OrderAmendment,
+    Trade,
+    TradeRelease,
+)
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
 from exchange.topology.models import Link, Region
@@ -31,6 +38,7 @@ __all__ = [
     "Link",
     "Offer",
     "Order",
+    "OrderAmendment",
     "Pool",
     "PoolDay",
     "Region",

@@ -8,6 +8,7 @@ urlpatterns = [
     path("orders", views.OrdersView.as_view()),
     path("orders/preview", views.OrderPreviewView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
+    path("orders/<uuid:order_id>/amendments", views.OrderAmendmentsView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
     path("orders/<uuid:order_id>/explain", views.OrderExplainView.as_view()),
     path("orders/<uuid:order_id>/trades", views.OrderTradesView.as_view()),
