@@ -19,6 +19,7 @@ from exchange.market.models import (
     Trade,
     TradeRelease,
 )
+from exchange.market.standing.models import StandingOrder, StandingRoll
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
 from exchange.topology.models import Link, Region
@@ -43,6 +44,8 @@ __all__ = [
     "PoolDay",
     "Region",
     "RuleSet",
+    "StandingOrder",
+    "StandingRoll",
     "Trade",
     "TradeRelease",
 ]

@@ -108,9 +108,16 @@ def order_terms(
         max_cost_micro=order.max_cost_micro,
         time_in_force=TimeInForceTerm(order.time_in_force),
         good_till_s=None if order.good_till_at is None else int(order.good_till_at.timestamp()),
-        anchor=anchor,
+        anchor=anchor or _bound(order),
         spent_micro=order.spent_micro,
     )
+
+
+def _bound(order: Order) -> Anchor | None:
+    """Where an order that is bound to a pool stands, though nothing of it is filled."""
+    if order.bound_pool_id is None:
+        return None
+    return Anchor(order.bound_pool_id.int, order.earliest_slot)
 
 
 def _entry_of(row: Offer | Order) -> Entry:

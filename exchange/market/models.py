@@ -152,6 +152,13 @@ class Order(models.Model):
         help_text="the most that it could cost, when it was placed or last amended"
     )
     hold_id = models.UUIDField(null=True)
+    bound_pool = models.ForeignKey(
+        "exchange.Pool",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="the one pool that a roll of a standing order asks first",
+    )
     version = models.PositiveIntegerField(
         default=0, help_text="number of the amendment whose terms are in force; 0: as placed"
     )
@@ -190,6 +197,15 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(held_micro__gt=0) & Q(spent_micro__lte=F("held_micro")),
                 name="order_never_spends_more_than_held",
+            ),
+            models.CheckConstraint(
+                condition=Q(bound_pool__isnull=True)
+                | Q(
+                    placement="same_pool",
+                    latest_slot=F("earliest_slot") + F("duration_slots"),
+                    on_demand=False,
+                ),
+                name="bound_order_has_one_pool_and_start",
             ),
             models.CheckConstraint(
                 condition=~Q(time_in_force="gtd") | Q(good_till_at__isnull=False),

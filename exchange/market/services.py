@@ -36,15 +36,19 @@ from ledger import services as ledger
 HOLD_CODE = "order.hold"
 
 
-def place_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Order:
+def place_order(
+    *, actor: Actor, request: OrderRequest, bound_pool_id: UUID | None = None, now: datetime
+) -> Order:
     """Check an order, hold its funds, store it ``pending`` and put it before its book.
 
+    ``bound_pool_id`` binds a ``same_pool`` order of one start to that pool (standing orders do).
     ``OrderRefused`` names every broken rule, ``InsufficientFunds`` what is missing.
     """
     actor.require_scope("orders:write")
     actor.require_kind("buyer")
     buyer_id, region = _organisation(actor), actor.region_code or ""
     order = intake.order_of(request, buyer_id=buyer_id, now=now)
+    order.bound_pool_id = bound_pool_id
     order.save(force_insert=True)
     inbox.append(
         book_id=order.book_id,

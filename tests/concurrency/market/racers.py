@@ -77,6 +77,25 @@ def amend_orders(start: Any, buyer: Any, order_ids: Sequence[UUID], now: Any) ->
                 continue
 
 
+def roll_until_killed(start: Any, now: Any, slow: float) -> None:
+    """Sweep the standing orders again and again; a slow placing is easier to be killed in."""
+    import time
+
+    from exchange.market.standing import rolling
+
+    place = rolling.market.place_order
+
+    def place_slowly(**facts: Any) -> Any:
+        order = place(**facts)
+        time.sleep(slow)
+        return order
+
+    rolling.market.place_order = place_slowly
+    start.wait()
+    while True:
+        rolling.roll_due(now=now)
+
+
 def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
     """The trades that the reference engine makes of the book's admission log, from nothing."""
     from dataclasses import replace as changed
