@@ -22,6 +22,7 @@ from typing import Any
 
 from django.db import connection
 
+from core.ids import derived_id
 from core.money import Rounding, divide, to_decimal, to_micro
 from core.slots import SECONDS_PER_SLOT, is_slot_boundary, slot_at_or_after, slot_of, slot_start_at
 from exchange.market import intake
@@ -91,6 +92,7 @@ def store(order: Order, amendment: OrderAmendment) -> None:
     """Write the amendment, and before the first one the terms as placed."""
     if amendment.number == 1:
         OrderAmendment.objects.create(
+            id=derived_id(order.placed_at, "placed", order.id),
             order=order,
             number=0,
             state=AmendmentState.PLACED,

@@ -202,7 +202,7 @@ def test_a_suspended_buyer_waits():
     buyer = make.funded_buyer()
     standing = keep(buyer)
     Organisation.objects.filter(id=buyer.organisation_id).update(
-        suspended=True, suspension_reason="unpaid"
+        suspended=True, suspended_reason="unpaid"
     )
     sweep()
     assert state(standing) == ("waiting", "organisation")
