@@ -11,7 +11,15 @@ from exchange.capacity.models import (
     Pool,
     PoolDay,
 )
-from exchange.market.models import Admission, Offer, Order, Trade, TradeRelease
+from exchange.market.models import (
+    Admission,
+    Offer,
+    Order,
+    OrderAmendment,
+    Trade,
+    TradeRelease,
+)
+from exchange.market.standing.models import StandingOrder, StandingRoll
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
 from exchange.topology.models import Link, Region
@@ -31,10 +39,13 @@ __all__ = [
     "Link",
     "Offer",
     "Order",
+    "OrderAmendment",
     "Pool",
     "PoolDay",
     "Region",
     "RuleSet",
+    "StandingOrder",
+    "StandingRoll",
     "Trade",
     "TradeRelease",
 ]

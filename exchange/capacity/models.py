@@ -243,6 +243,7 @@ class BookEventKind(models.TextChoices):
     OFFER_RESUMED = "offer_resumed", "Offer resumed"
     OFFER_WITHDRAWN = "offer_withdrawn", "Offer withdrawn"
     ORDER_ENTERED = "order_entered", "Order entered"
+    ORDER_AMENDED = "order_amended", "Order amended"  # payload: the amendment
     ORDER_CANCELLED = "order_cancelled", "Order cancelled"
     ORDER_EXPIRED = "order_expired", "Order expired"
 

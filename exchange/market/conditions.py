@@ -22,6 +22,7 @@ is ranking by mean price per unit-hour.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from core.slots import SECONDS_PER_SLOT
@@ -282,6 +283,19 @@ def acceptable(order: OrderTerms, units: int) -> bool:
     """Whether an event may fill so many of the order's remaining units."""
     rest = order.remaining_units - units
     return units >= fewest_units(order) and (rest == 0 or rest >= order.min_units)
+
+
+def amended(known: OrderTerms | None, wanted: OrderTerms) -> OrderTerms | str:
+    """The resting order `known` under the terms of `wanted`, or why it can not have them."""
+    if known is None:
+        return "closed"
+    filled = known.units - known.remaining_units
+    if wanted.units < filled:
+        return "units"
+    left = wanted.units - filled
+    if left and wanted.max_cost_micro is not None and wanted.max_cost_micro <= known.spent_micro:
+        return "ceiling"
+    return replace(wanted, remaining_units=left, spent_micro=known.spent_micro, anchor=known.anchor)
 
 
 def second_goal(order: OrderTerms, units: int) -> int:

@@ -40,6 +40,7 @@ from exchange.market.terms import (
     OfferEntered,
     OfferOpened,
     OfferTerms,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderExpired,
@@ -154,6 +155,8 @@ class BookState:
                 self._enter(order)
             case OrderCancelled(order_id, reason):
                 self._take_out(order_id, OutcomeState.CANCELLED, reason)
+            case OrderAmended(order):
+                self._amend(order)
             case OrderExpired(order_id, reason):
                 self._take_out(order_id, OutcomeState.EXPIRED, reason)
             case OfferEntered(offer) | OfferChanged(offer):
@@ -186,7 +189,7 @@ class BookState:
             return
         left = self._match(order)
         if left is order:
-            self._journal.note(order, OutcomeState.OPEN)
+            self._journal.note_resting(order)
         if not left.remaining_units:
             return
         if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
@@ -208,6 +211,21 @@ class BookState:
             for grade, rung in _rungs(order):
                 self._ladders[grade].discard(rung)
         return order
+
+    def _amend(self, wanted: OrderTerms) -> None:
+        known = self._orders.get(wanted.id)
+        order = conditions.amended(known, wanted)
+        if isinstance(order, str):
+            self._journal.note_amendment(wanted.id, order)
+            if known is not None:
+                self._journal.note_resting(known)
+            return
+        self._remove(wanted.id)
+        self._journal.note_amendment(order.id)
+        if order.remaining_units:
+            self._enter(order)
+        else:
+            self._journal.note(order, OutcomeState.FILLED)
 
     def _take_out(self, order_id: int, state: OutcomeState, reason: str) -> None:
         order = self._remove(order_id)

@@ -20,6 +20,17 @@ class OrderClosed(Conflict):
     title = "The order is no longer live"
 
 
+class OrderVersionStale(Conflict):
+    slug = "order-version-stale"
+    title = "The order has other terms by now"
+
+
+class AmendmentUnderWay(Conflict):
+    slug = "amendment-under-way"
+    title = "An amendment of the order is still under way"
+    retry_helps = True
+
+
 class OfferNotChangeable(Conflict):
     slug = "offer-not-changeable"
     title = "The offer's state does not allow this"

@@ -24,7 +24,7 @@ MAX_UNITS = 1_000_000
 MAX_PRICE_MICRO = 1_000_000 * 1_000_000
 MAX_HELD_MICRO = 10**17
 MAX_GRADES = 50
-_ROUNDED_UP_AT_MOST = 2  # a fill rounds compute and transport up to a micro-yuan each
+ROUNDED_UP_AT_MOST = 2  # a fill rounds compute and transport up to a micro-yuan each
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def hold_micro(
     seconds = (duration_slots + int(on_demand)) * SECONDS_PER_SLOT
     dearest = max(to_micro(price) for price in limit_prices)
     most = divide(dearest * units * seconds, SECONDS_PER_SLOT, Rounding.UP)
-    most += _ROUNDED_UP_AT_MOST * units
+    most += ROUNDED_UP_AT_MOST * units
     return most if max_cost_micro is None else min(most, max_cost_micro - spent_micro)
 
 
@@ -90,8 +90,30 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
     window = _window(request, rules, now)
     if rules.problems:
         raise OrderRefused("The order breaks rules of the market.", fields=rules.problems)
+    order = _unsaved(request, grades, regions, window, buyer_id=buyer_id, now=now)
+    order.held_micro = order_hold(order, remaining_units=order.units, spent_micro=0)
+    rules.require(
+        order.held_micro <= MAX_HELD_MICRO,
+        "units",
+        f"the order could cost more than {to_decimal(MAX_HELD_MICRO):f} yuan",
+        "ask for fewer units or hours, or a lower limit",
+    )
+    if rules.problems:
+        raise OrderRefused("The order is absurdly large.", fields=rules.problems)
+    return order
+
+
+def _unsaved(
+    request: OrderRequest,
+    grades: Sequence[capacity.NamedGrade],
+    regions: topology.RegionTree,
+    window: tuple[int, int],
+    *,
+    buyer_id: UUID,
+    now: datetime,
+) -> Order:
     earliest, latest = window
-    order = Order(
+    return Order(
         buyer_id=buyer_id,
         book=grades[0].book,
         client_reference=request.client_reference,
@@ -122,19 +144,13 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
         max_cost_micro=request.max_cost_micro,
         time_in_force=request.time_in_force,
         good_till_at=request.good_till_at,
-        expires_at=_expires_at(request, latest),
+        expires_at=expires_at(
+            latest=latest,
+            duration_hours=request.duration_hours,
+            good_till_at=request.good_till_at,
+        ),
         placed_at=now,
     )
-    order.held_micro = order_hold(order, remaining_units=order.units, spent_micro=0)
-    rules.require(
-        order.held_micro <= MAX_HELD_MICRO,
-        "units",
-        f"the order could cost more than {to_decimal(MAX_HELD_MICRO):f} yuan",
-        "ask for fewer units or hours, or a lower limit",
-    )
-    if rules.problems:
-        raise OrderRefused("The order is absurdly large.", fields=rules.problems)
-    return order
 
 
 def _grades(request: OrderRequest, rules: Rules) -> list[capacity.NamedGrade]:
@@ -298,29 +314,32 @@ def _window(request: OrderRequest, rules: Rules, now: datetime) -> tuple[int, in
         f"delivery ends within {HORIZON_SLOTS // 24} days",
         "give an earlier end",
     )
-    _check_good_till(request, rules, now)
+    check_good_till(request.time_in_force, request.good_till_at, rules, now)
     return earliest, latest
 
 
-def _check_good_till(request: OrderRequest, rules: Rules, now: datetime) -> None:
+def check_good_till(
+    time_in_force: str, good_till_at: datetime | None, rules: Rules, now: datetime
+) -> None:
+    """Note what is wrong with the buyer's own deadline."""
     rules.require(
-        (request.time_in_force == "gtd") == (request.good_till_at is not None),
+        (time_in_force == "gtd") == (good_till_at is not None),
         "good_till_at",
         "goes with time_in_force gtd, and gtd with it",
         "give both or neither",
     )
     rules.require(
-        request.good_till_at is None or request.good_till_at > now,
+        good_till_at is None or good_till_at > now,
         "good_till_at",
         "lies in the past",
         "give an instant that is still to come",
     )
 
 
-def _expires_at(request: OrderRequest, latest: int) -> datetime:
+def expires_at(*, latest: int, duration_hours: int, good_till_at: datetime | None) -> datetime:
     """The last instant at which the window can still be met, or the buyer's own deadline."""
-    last_start_at = slot_start_at(latest - request.duration_hours)
-    return min(last_start_at, request.good_till_at or last_start_at)
+    last_start_at = slot_start_at(latest - duration_hours)
+    return min(last_start_at, good_till_at or last_start_at)
 
 
 def offers_of(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from core.slots import SECONDS_PER_SLOT
 from exchange.market.conditions import place_of, rested, slots_taken
 from exchange.market.terms import (
+    AmendmentOutcome,
     Anchor,
     BatchResult,
     Fill,
@@ -30,6 +31,7 @@ class Journal:
     def __init__(self) -> None:
         self._fills: list[Fill] = []
         self._outcomes: dict[int, OrderOutcome] = {}
+        self._amendments: list[AmendmentOutcome] = []
 
     def note_fill(self, order: OrderTerms, fill: Fill, pool: PoolTerms) -> OrderTerms:
         """Write a fill down; answers the order as the fill leaves it."""
@@ -54,9 +56,20 @@ class Journal:
             anchor=order.anchor,
         )
 
+    def note_resting(self, order: OrderTerms) -> None:
+        """Write down that the order rests, whether or not some of it is filled."""
+        whole = order.remaining_units == order.units
+        self.note(order, OutcomeState.OPEN if whole else OutcomeState.PARTIALLY_FILLED)
+
+    def note_amendment(self, order_id: int, refusal: str = "") -> None:
+        """Write down what became of an amendment."""
+        self._amendments.append(AmendmentOutcome(order_id, refusal))
+
     def result(self) -> BatchResult:
         """All that was written down."""
-        return BatchResult(tuple(self._fills), tuple(self._outcomes.values()))
+        return BatchResult(
+            tuple(self._fills), tuple(self._outcomes.values()), tuple(self._amendments)
+        )
 
 
 def fill_of(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 
 from core.money import to_micro
 from core.slots import SECONDS_PER_SLOT
@@ -25,17 +25,18 @@ def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = 
     """
     first_slot = now_s // SECONDS_PER_SLOT - 2
     orders = _resting_orders(book) if with_orders else ()
+    claims = _claims(book, first_slot)
+    # What a withdrawn offer has sold is still claimed of its pool, and may be released.
+    sold = {UUID(int=claim.offer) for claim in claims}
+    offers = Offer.objects.filter(
+        Q(state__in=(OfferState.OPEN, OfferState.PAUSED)) | Q(id__in=sold), book=book
+    )
     return BookState(
         network,
         pools=_pools(book),
-        offers=[
-            offer_terms(offer)
-            for offer in Offer.objects.filter(
-                book=book, state__in=(OfferState.OPEN, OfferState.PAUSED)
-            )
-        ],
+        offers=[offer_terms(offer) for offer in offers],
         orders=orders,
-        claims=_claims(book, first_slot),
+        claims=claims,
         now_s=now_s,
     )
 
@@ -70,7 +71,7 @@ def offer_terms(offer: Offer, *, entry: Entry | None = None) -> OfferTerms:
         max_duration_slots=offer.max_duration_slots,
         min_chunk_units=offer.min_chunk_units,
         reclaimable=offer.is_reclaimable,
-        open=offer.state != OfferState.PAUSED,
+        open=offer.state == OfferState.OPEN,
     )
 
 
@@ -108,9 +109,16 @@ def order_terms(
         max_cost_micro=order.max_cost_micro,
         time_in_force=TimeInForceTerm(order.time_in_force),
         good_till_s=None if order.good_till_at is None else int(order.good_till_at.timestamp()),
-        anchor=anchor,
+        anchor=anchor or _bound(order),
         spent_micro=order.spent_micro,
     )
+
+
+def _bound(order: Order) -> Anchor | None:
+    """Where an order that is bound to a pool stands, though nothing of it is filled."""
+    if order.bound_pool_id is None:
+        return None
+    return Anchor(order.bound_pool_id.int, order.earliest_slot)
 
 
 def _entry_of(row: Offer | Order) -> Entry:
@@ -155,7 +163,7 @@ def _anchors(resting: QuerySet[Order]) -> dict[UUID, Anchor]:
     return anchors
 
 
-def _claims(book: Book, first_slot: int) -> Iterable[Claim]:
+def _claims(book: Book, first_slot: int) -> list[Claim]:
     """What live trades hold: a release counts once its event is in a written batch."""
     rows = (
         Trade.objects.filter(book=book, batch__lte=book.version, end_slot__gt=first_slot)

@@ -3,12 +3,13 @@ ledger locks."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from accounts.actors import Actor
 from core.errors import NotFound
 from exchange.capacity.models import Book
-from exchange.market.models import Offer, Order
+from exchange.market.models import Offer, Order, OrderAmendment
 
 
 def book_for_update(book_id: int) -> Book:
@@ -26,6 +27,12 @@ def order_for_update(actor: Actor, order_id: UUID) -> Order:
     if order is None:
         raise NotFound("There is no such order.")
     return order
+
+
+def amendments_under_way(order_ids: Collection[UUID]) -> dict[UUID, OrderAmendment]:
+    """Amendments that wait for their batch, by their orders, which the caller has locked."""
+    waiting = OrderAmendment.objects.filter(order_id__in=order_ids, state="requested")
+    return {amendment.order_id: amendment for amendment in waiting}
 
 
 def offer_for_update(actor: Actor, offer_id: UUID) -> Offer:

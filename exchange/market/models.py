@@ -113,8 +113,9 @@ class Offer(models.Model):
 class Order(models.Model):
     """A buy order: grades with their limits, units, a duration inside a window, constraints.
 
-    The terms never change; state, filled units and entry change only when a batch is written.
-    ``hold`` in the ledger has the order's own id.
+    Terms change only by an amendment that was applied; state, filled units and entry only when a
+    batch is written. The hold in the ledger has the order's own id, or, since an amendment needed
+    more, that of ``hold_id``.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -147,7 +148,20 @@ class Order(models.Model):
     time_in_force = models.CharField(max_length=8, choices=TimeInForce.choices)
     good_till_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(help_text="when the sweep ends what is not filled")
-    held_micro = models.BigIntegerField(help_text="what was held when the order was placed")
+    held_micro = models.BigIntegerField(
+        help_text="the most that it could cost, when it was placed or last amended"
+    )
+    hold_id = models.UUIDField(null=True)
+    bound_pool = models.ForeignKey(
+        "exchange.Pool",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="the one pool that a roll of a standing order asks first",
+    )
+    version = models.PositiveIntegerField(
+        default=0, help_text="number of the amendment whose terms are in force; 0: as placed"
+    )
 
     state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.PENDING)
     state_reason = models.CharField(max_length=200, blank=True)
@@ -185,6 +199,15 @@ class Order(models.Model):
                 name="order_never_spends_more_than_held",
             ),
             models.CheckConstraint(
+                condition=Q(bound_pool__isnull=True)
+                | Q(
+                    placement="same_pool",
+                    latest_slot=F("earliest_slot") + F("duration_slots"),
+                    on_demand=False,
+                ),
+                name="bound_order_has_one_pool_and_start",
+            ),
+            models.CheckConstraint(
                 condition=~Q(time_in_force="gtd") | Q(good_till_at__isnull=False),
                 name="gtd_order_says_till_when",
             ),
@@ -211,6 +234,59 @@ class Order(models.Model):
             models.Index(fields=["buyer", "id"], name="order_of_buyer"),
             # Rows lie in the order of their time: ranges of blocks find a day, and cost no write.
             BrinIndex("placed_at", name="order_by_time", autosummarize=True, pages_per_range=16),
+        ]
+
+
+class AmendmentState(models.TextChoices):
+    PLACED = "placed", "Placed"  # number 0: the terms as the order was placed with
+    REQUESTED = "requested", "Requested"  # in the book's inbox
+    APPLIED = "applied", "Applied"  # the order has, or had, these terms
+    REFUSED = "refused", "Refused"  # the order had gone on meanwhile; nothing changed
+
+
+class OrderAmendment(models.Model):
+    """Terms of an order, one row for each version that was asked for; never changed but decided.
+
+    The terms are whole, not only what was to change.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="amendments")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=16, choices=AmendmentState.choices)
+    reason = models.CharField(max_length=200, blank=True)
+    limit_prices = ArrayField(models.DecimalField(max_digits=18, decimal_places=6))
+    units = models.PositiveIntegerField()
+    min_units = models.PositiveIntegerField()
+    earliest_slot = models.IntegerField()
+    latest_slot = models.IntegerField()
+    max_cost_micro = models.BigIntegerField(null=True)
+    time_in_force = models.CharField(max_length=8, choices=TimeInForce.choices)
+    good_till_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    keeps_entry = models.BooleanField(help_text="it keeps its place in the queue")
+    requested_at = models.DateTimeField()
+    batch = models.BigIntegerField(null=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "number"], name="amendment_numbered_once"),
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(state="requested"),
+                name="one_amendment_of_an_order_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["applied", "refused"], batch__isnull=False)
+                | Q(state__in=["placed", "requested"], batch__isnull=True),
+                name="amendment_decided_by_a_batch",
+            ),
+            models.CheckConstraint(
+                condition=Q(number=0, state="placed") | (Q(number__gt=0) & ~Q(state="placed")),
+                name="amendment_zero_is_as_placed",
+            ),
         ]
 
 

@@ -19,6 +19,9 @@ ceiling allow.
   or the order's limit less transport. The ceiling counts what the trades cost, rounded up.
 - No organisation trades with itself: such offers are passed over.
 
+**An amended order** is taken out and enters again under its new terms, with the entry that its
+event gives it: the old one, or a new one. What it was given before stays given.
+
 **What reaches resting orders.** An offer that enters, changes or opens; a pool that changes and
 capacity that is released, by each open offer of that pool. Resting orders are asked in the order
 of their limit for the pool's grade net of transport per unit-hour, then entry, then id; one is
@@ -52,6 +55,7 @@ from exchange.market.terms import (
     OfferEntered,
     OfferOpened,
     OfferTerms,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderExpired,
@@ -128,6 +132,8 @@ class ReferenceBook:
                 self._enter(order)
             case OrderCancelled(order_id, reason):
                 self._take_out(order_id, OutcomeState.CANCELLED, reason)
+            case OrderAmended(order):
+                self._amend(order)
             case OrderExpired(order_id, reason):
                 self._take_out(order_id, OutcomeState.EXPIRED, reason)
             case OfferEntered(offer) | OfferChanged(offer):
@@ -159,9 +165,24 @@ class ReferenceBook:
             return
         self.orders[order.id] = order
         if not self._match(order):
-            self._journal.note(order, OutcomeState.OPEN)
+            self._journal.note_resting(order)
         if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
             self._take_out(order.id, OutcomeState.CANCELLED, order.time_in_force.value)
+
+    def _amend(self, wanted: OrderTerms) -> None:
+        known = self.orders.get(wanted.id)
+        order = conditions.amended(known, wanted)
+        if isinstance(order, str):
+            self._journal.note_amendment(wanted.id, order)
+            if known is not None:
+                self._journal.note_resting(known)
+            return
+        del self.orders[wanted.id]
+        self._journal.note_amendment(order.id)
+        if order.remaining_units:
+            self._enter(order)
+        else:
+            self._journal.note(order, OutcomeState.FILLED)
 
     def _take_out(self, order_id: int, state: OutcomeState, reason: str) -> None:
         order = self.orders.pop(order_id, None)

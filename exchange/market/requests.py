@@ -46,6 +46,22 @@ class OrderRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AmendRequest:
+    """What of an order is to change; a field that is not in ``named`` stays as it is."""
+
+    version: int
+    named: frozenset[str]
+    limits: tuple[GradeLimit, ...] = ()
+    units: int = 0
+    min_units: int = 0
+    earliest_start_at: datetime | None = None
+    latest_end_at: datetime | None = None
+    max_cost_micro: int | None = None
+    time_in_force: str = "gtc"
+    good_till_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfferRequest:
     """A sell order as asked for; prices per unit-hour, one or one for each UTC hour."""
 

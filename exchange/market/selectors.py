@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
@@ -12,7 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from accounts.actors import Actor
 from core.slots import SLOTS_PER_DAY, slot_of
 from exchange.capacity.models import Book, BookEvent, Grade
-from exchange.market.models import Admission, Offer, Order, OrderState, Trade
+from exchange.market.models import Admission, Offer, Order, OrderAmendment, OrderState, Trade
 
 RESTING = (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
 
@@ -21,6 +22,11 @@ def orders_visible_to(actor: Actor) -> QuerySet[Order]:
     """A buyer's own orders; all of them for the operator's people."""
     orders = Order.objects.select_related("book")
     return orders if actor.is_operator() else orders.filter(buyer_id=actor.organisation_id)
+
+
+def amendments_of(order_id: UUID) -> QuerySet[OrderAmendment]:
+    """The versions of an order that the caller may see, as placed first."""
+    return OrderAmendment.objects.filter(order_id=order_id).select_related("order")
 
 
 def offers_visible_to(actor: Actor) -> QuerySet[Offer]:

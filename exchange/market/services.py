@@ -19,10 +19,16 @@ from core.money import to_decimal, to_micro
 from core.slots import slot_start_at
 from exchange.capacity import inbox
 from exchange.capacity.models import BookEventKind, Pool
-from exchange.market import intake, locks
-from exchange.market.errors import OfferNotChangeable, OfferRefused, OrderClosed
-from exchange.market.models import Offer, OfferState, Order
-from exchange.market.requests import OfferRequest, OrderRequest
+from exchange.market import amendments, intake, locks
+from exchange.market.errors import (
+    AmendmentUnderWay,
+    OfferNotChangeable,
+    OfferRefused,
+    OrderClosed,
+    OrderVersionStale,
+)
+from exchange.market.models import Offer, OfferState, Order, OrderAmendment
+from exchange.market.requests import AmendRequest, OfferRequest, OrderRequest
 from exchange.market.states import ORDER_LIVE
 from exchange.pricing import chart
 from ledger import services as ledger
@@ -30,15 +36,19 @@ from ledger import services as ledger
 HOLD_CODE = "order.hold"
 
 
-def place_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Order:
+def place_order(
+    *, actor: Actor, request: OrderRequest, bound_pool_id: UUID | None = None, now: datetime
+) -> Order:
     """Check an order, hold its funds, store it ``pending`` and put it before its book.
 
+    ``bound_pool_id`` binds a ``same_pool`` order of one start to that pool (standing orders do).
     ``OrderRefused`` names every broken rule, ``InsufficientFunds`` what is missing.
     """
     actor.require_scope("orders:write")
     actor.require_kind("buyer")
     buyer_id, region = _organisation(actor), actor.region_code or ""
     order = intake.order_of(request, buyer_id=buyer_id, now=now)
+    order.bound_pool_id = bound_pool_id
     order.save(force_insert=True)
     inbox.append(
         book_id=order.book_id,
@@ -90,6 +100,51 @@ def cancel_order(*, actor: Actor, order_id: UUID, now: datetime) -> Order:
         now=now,
     )
     return order
+
+
+def amend_order(
+    *, actor: Actor, order_id: UUID, request: AmendRequest, now: datetime
+) -> OrderAmendment:
+    """Ask for other terms of an order; the book takes them in turn, or refuses them.
+
+    What the new terms may cost more is held at once, in place of the old hold: without funds
+    nothing changes. ``OrderVersionStale`` where the order has other terms than the caller knows,
+    ``AmendmentUnderWay`` while another waits, ``OrderClosed``, ``OrderRefused``.
+    """
+    actor.require_scope("orders:write")
+    order = locks.order_for_update(actor, order_id)
+    if order.state not in ORDER_LIVE or order.cancel_requested_at is not None:
+        said = "being cancelled" if order.state in ORDER_LIVE else order.state
+        raise OrderClosed(f"The order is {said}.", state=order.state)
+    if request.version != order.version:
+        raise OrderVersionStale(
+            f"The order has the terms of version {order.version}, not {request.version}.",
+            version=order.version,
+        )
+    if locks.amendments_under_way([order.id]):
+        raise AmendmentUnderWay("The book has not decided the last amendment yet.")
+    amendment = amendments.amendment_of(order, request, now=now)
+    amendments.store(order, amendment)
+    inbox.append(
+        book_id=order.book_id,
+        events=[
+            inbox.InboxEvent(
+                BookEventKind.ORDER_AMENDED, order.id, {"amendment": str(amendment.id)}
+            )
+        ],
+        now=now,
+    )
+    audit.record(
+        actor=actor,
+        action="order.amend",
+        subject_kind="order",
+        subject_id=order.id,
+        before=amendments.facts_of(order),
+        after=amendments.facts_of(amendment),
+        now=now,
+    )
+    _replace_hold(order, amendment, actor.region_code or "", now)
+    return amendment
 
 
 def create_offers(*, actor: Actor, requests: Sequence[OfferRequest], now: datetime) -> list[Offer]:
@@ -199,6 +254,38 @@ def _hold(order: Order, region: str, now: datetime) -> None:
             "does not cover it. Top up, lower the limit or the units, or set max_cost.",
             needed=str(to_decimal(order.held_micro)),
         )
+
+
+def _replace_hold(order: Order, amendment: OrderAmendment, region: str, now: datetime) -> None:
+    """Hold what the amendment may need, in place of what is held, where that is more."""
+    held = intake.order_hold(
+        order, remaining_units=order.units - order.filled_units, spent_micro=order.spent_micro
+    )
+    needed = amendments.hold_under_way(
+        order, amendment, filled=order.filled_units, spent=order.spent_micro
+    )
+    if needed <= held:
+        return
+    larger = ledger.CreateHold(
+        id=amendment.id,
+        account=chart.account(order.buyer_id, chart.AVAILABLE, region),
+        amount=needed,
+        code=HOLD_CODE,
+        reference=order.id,
+        expires_at=None,
+    )
+    group = (ledger.ReleaseHold(hold=order.hold_id or order.id), larger)
+    (result,) = ledger.post([group], now=now)
+    if result.code == "insufficient_funds":
+        raise InsufficientFunds(
+            f"The amended order could cost {to_decimal(needed - held)} CNY more, and the available "
+            "balance does not cover it. Nothing is changed.",
+            needed=str(to_decimal(needed - held)),
+        )
+    if not result.ok:
+        raise RuntimeError(f"the ledger refused to replace the hold of {order.id}: {result}")
+    order.hold_id = amendment.id
+    order.save(update_fields=["hold_id"])
 
 
 def _move_offer(

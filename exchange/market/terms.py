@@ -18,6 +18,7 @@ from typing import Protocol
 from exchange.topology.paths import PathTerms
 
 __all__ = [
+    "AmendmentOutcome",
     "Anchor",
     "BatchResult",
     "CapacityReleased",
@@ -32,6 +33,7 @@ __all__ = [
     "OfferEntered",
     "OfferOpened",
     "OfferTerms",
+    "OrderAmended",
     "OrderCancelled",
     "OrderEntered",
     "OrderExpired",
@@ -200,6 +202,17 @@ class OrderCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderAmended:
+    """New terms of an order: it is taken out and enters again, with what of it is filled and spent,
+    and its anchor, as the book has them. Whoever admits it gives a new entry, or keeps the old one
+    where the order only asks for less. Refused, and nothing changes, where the order no longer
+    rests, or where more of it is filled than the new units, or spent than the new ceiling leaves.
+    """
+
+    order: OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
 class OrderExpired:
     """The sweep takes an order out that can no longer be met; like a cancel otherwise."""
 
@@ -266,6 +279,7 @@ class ClockTicked:
 Event = (
     OrderEntered
     | OrderCancelled
+    | OrderAmended
     | OrderExpired
     | OfferEntered
     | OfferChanged
@@ -317,8 +331,19 @@ class OrderOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class AmendmentOutcome:
+    """Whether an amendment was applied, or what refused it: `closed`, `units`, `ceiling`."""
+
+    order: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
-    """Fills in the order in which they were made; outcomes in the order of the first touch."""
+    """Fills in the order in which they were made; outcomes in the order of the first touch;
+    amendments in the order of their events.
+    """
 
     fills: tuple[Fill, ...]
     outcomes: tuple[OrderOutcome, ...]
+    amendments: tuple[AmendmentOutcome, ...] = ()

@@ -8,24 +8,27 @@ from uuid import UUID
 
 from core.states import next_state
 from exchange.capacity.models import BookEvent, BookEventKind, Pool
-from exchange.market import loading
+from exchange.market import amendments, loading
 from exchange.market.admission import Batch
-from exchange.market.models import Offer, OfferState, Order, TradeRelease
+from exchange.market.models import Offer, OfferState, Order, OrderAmendment, TradeRelease
 from exchange.market.states import OFFER_TRANSITIONS
 from exchange.market.terms import (
     CapacityReleased,
     ClockTicked,
+    Entry,
     Event,
     OfferChanged,
     OfferClosed,
     OfferEntered,
     OfferOpened,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderExpired,
     PoolChanged,
 )
 
+_AMENDED = BookEventKind.ORDER_AMENDED
 _KEEPS_PRIORITY = frozenset({"units"})
 
 
@@ -35,6 +38,8 @@ class Translation:
 
     events: list[Event] = field(default_factory=list)
     entered_orders: dict[UUID, Order] = field(default_factory=dict)
+    amendments: dict[UUID, OrderAmendment] = field(default_factory=dict)  # by order
+    new_entries: dict[UUID, Entry] = field(default_factory=dict)  # of amended orders
     changed_offers: dict[UUID, Offer] = field(default_factory=dict)
     changed_pools: dict[UUID, Pool] = field(default_factory=dict)
 
@@ -54,6 +59,8 @@ class _Translator:
         self.orders = Order.objects.in_bulk(subjects.get("order", ()))
         self.offers = Offer.objects.in_bulk(subjects.get("offer", ()))
         self.pools = Pool.objects.select_related("centre").in_bulk(subjects.get("pool", ()))
+        asked = [e.payload["amendment"] for e in batch.events if e.kind == _AMENDED]
+        self.amendments = OrderAmendment.objects.in_bulk(asked) if asked else {}
         released = [e.id for e in batch.events if e.kind == BookEventKind.CAPACITY_RELEASED]
         self.releases = {
             release.event_id: release
@@ -71,7 +78,7 @@ class _Translator:
             self.result.events.append(ClockTicked())
         return self.result
 
-    def _say(self, event: BookEvent) -> Event | None:
+    def _say(self, event: BookEvent) -> Event | None:  # noqa: PLR0911  a table of kinds
         match BookEventKind(event.kind):
             case BookEventKind.ORDER_ENTERED:
                 return self._order_entered(event)
@@ -79,6 +86,8 @@ class _Translator:
                 return OrderCancelled(event.subject_id.int, "by the buyer")
             case BookEventKind.ORDER_EXPIRED:
                 return OrderExpired(event.subject_id.int, "its time is over")
+            case BookEventKind.ORDER_AMENDED:
+                return self._order_amended(event)
             case BookEventKind.POOL_CHANGED:
                 pool = self.pools[event.subject_id]
                 pool.book_terms = event.payload
@@ -94,6 +103,16 @@ class _Translator:
         order.entry_batch, order.entry_position = self._entry(event)
         self.result.entered_orders[order.id] = order
         return OrderEntered(loading.order_terms(order))
+
+    def _order_amended(self, event: BookEvent) -> Event:
+        amendment = self.amendments[UUID(event.payload["amendment"])]
+        order = self.orders[event.subject_id]
+        self.result.amendments[order.id] = amendment
+        entry = None if amendment.keeps_entry else self._entry(event)
+        if entry is not None:
+            self.result.new_entries[order.id] = entry
+        wanted = amendments.with_terms(order, amendment)
+        return OrderAmended(loading.order_terms(wanted, entry=entry))
 
     def _offer_event(self, event: BookEvent) -> Event | None:
         offer = self.offers[event.subject_id]

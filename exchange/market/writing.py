@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -19,9 +20,9 @@ from core.slots import slot_of
 from core.states import next_state
 from core.wakeups import wake
 from exchange.capacity.models import Book, Pool
-from exchange.market import intake
+from exchange.market import amendments, locks
 from exchange.market.admission import Batch
-from exchange.market.models import Offer, OfferState, Order, Trade
+from exchange.market.models import Offer, OfferState, Order, OrderAmendment, Trade
 from exchange.market.states import ORDER_TRANSITIONS
 from exchange.market.terms import BatchResult, Fill, OrderOutcome, OutcomeState
 from exchange.market.translation import Translation
@@ -46,6 +47,7 @@ _UPDATE_ORDERS = """
            AS n (id, state, reason, filled_units, spent_micro, entry_batch, entry_position,
                  closed_at)
      WHERE o.id = n.id
+ RETURNING o.id, COALESCE(o.hold_id, o.id)
 """
 
 
@@ -59,10 +61,11 @@ def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
     if not written.update(version=number):
         return False
     work = _Work(batch, said, result)
+    amendments.write(work.decided, work.amended, batch=number, now=work.now)
     _copy_trades(work.trades)
-    _update_orders(work)
+    hold_ids = _update_orders(work)
     _update_offers_and_pools(batch, said)
-    _post_holds(work)
+    _post_holds(work, hold_ids)
     outbox.emit_many(_events(work))
     if work.trades:
         wake(LEASES_WAKE_UP)
@@ -79,8 +82,29 @@ class _Work:
         touched = [UUID(int=outcome.order) for outcome in result.outcomes]
         missing = [order_id for order_id in touched if order_id not in said.entered_orders]
         self.orders: dict[UUID, Order] = said.entered_orders | Order.objects.in_bulk(missing)
+        self.decided = [
+            (said.amendments[UUID(int=told.order)], told.refusal) for told in result.amendments
+        ]
+        # Orders under their new terms; `orders` has them as they were before the batch.
+        self.amended = {
+            amendment.order_id: amendments.applied(
+                self.orders[amendment.order_id], amendment, self._outcome(amendment.order_id)
+            )
+            for amendment, refusal in self.decided
+            if not refusal
+        }
+        for order_id, order in self.amended.items():
+            if order_id in said.new_entries:
+                order.entry_batch, order.entry_position = said.new_entries[order_id]
         self.rules: RuleSet | None = None
         self.trades: list[Trade] = self._trades(result.fills) if result.fills else []
+
+    def after(self, order_id: UUID) -> Order:
+        """The order under the terms that the batch leaves it with."""
+        return self.amended.get(order_id) or self.orders[order_id]
+
+    def _outcome(self, order_id: UUID) -> OrderOutcome:
+        return next(o for o in self.result.outcomes if o.order == order_id.int)
 
     def _trades(self, fills: Sequence[Fill]) -> list[Trade]:
         self.rules = rule_set_at(self.now)
@@ -150,10 +174,11 @@ def _copy_trades(trades: Sequence[Trade]) -> None:
             copy.write_row([getattr(trade, column.attname) for column in _TRADE_COLUMNS])
 
 
-def _update_orders(work: _Work) -> None:
+def _update_orders(work: _Work) -> dict[UUID, UUID]:
+    """Write where the orders stand; answers their holds, which an amendment may have replaced."""
     rows = []
     for outcome in work.result.outcomes:
-        order = work.orders[UUID(int=outcome.order)]
+        order = work.after(UUID(int=outcome.order))
         state = _state_after(order.state, outcome)
         rows.append(
             (
@@ -167,17 +192,21 @@ def _update_orders(work: _Work) -> None:
                 work.now if _is_closed(outcome) else None,
             )
         )
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(_UPDATE_ORDERS, [list(column) for column in zip(*rows, strict=True)])
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE_ORDERS, [list(column) for column in zip(*rows, strict=True)])
+        return dict(cursor.fetchall())
 
 
 def _state_after(state: str, outcome: OrderOutcome) -> str:
     """The state that the outcome means, each step of the way taken through the table."""
     final = outcome.state.value
     steps = ["admit"] if state == "pending" and final != "rejected" else []
-    if outcome.filled_units:
-        steps.append("fill" if final == "filled" else "fill_in_part")
+    if final == "filled":
+        steps.append("fill")
+    elif outcome.filled_units:
+        steps.append("fill_in_part")
     closing = {"cancelled": "cancel", "expired": "expire", "rejected": "reject"}
     if final in closing:
         steps.append(closing[final])
@@ -224,7 +253,7 @@ def _update_offers_and_pools(batch: Batch, said: Translation) -> None:
     ).update(state=OfferState.EXPIRED)
 
 
-def _post_holds(work: _Work) -> None:
+def _post_holds(work: _Work, hold_ids: dict[UUID, UUID]) -> None:
     """Split each order's hold into one for each trade; the surplus is free at once.
 
     One group for each order: what its own hold no longer needs is released, and the trades' holds
@@ -234,9 +263,13 @@ def _post_holds(work: _Work) -> None:
     for trade in work.trades:
         trades[trade.order_id].append(trade)
     groups: list[ledger.Group] = []
+    under_way = locks.amendments_under_way(hold_ids)
+    decided = {amendment.order_id: amendment for amendment, _ in work.decided}
     for outcome in work.result.outcomes:
         order = work.orders[UUID(int=outcome.order)]
-        operations = _release(order, outcome)
+        waiting = under_way.get(order.id)
+        hold = _Hold(hold_ids[order.id], held_for=waiting or decided.get(order.id), waits=waiting)
+        operations = _release(hold, order, work.after(order.id), outcome)
         operations += [_trade_hold(trade, work) for trade in trades[order.id]]
         if operations:
             groups.append(tuple(operations))
@@ -245,16 +278,27 @@ def _post_holds(work: _Work) -> None:
             raise RuntimeError(f"the ledger refused to split a hold: {result}")
 
 
-def _release(order: Order, outcome: OrderOutcome) -> list[ledger.Operation]:
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """An order's hold, the amendment that it covers besides, and the one that it still has to."""
+
+    id: UUID
+    held_for: OrderAmendment | None
+    waits: OrderAmendment | None
+
+
+def _release(
+    hold: _Hold, before: Order, after: Order, outcome: OrderOutcome
+) -> list[ledger.Operation]:
     if _is_closed(outcome):
-        return [ledger.ReleaseHold(hold=order.id)]
-    needed = intake.order_hold(
-        order, remaining_units=outcome.remaining_units, spent_micro=outcome.spent_micro
+        return [ledger.ReleaseHold(hold=hold.id)]
+    needed = amendments.hold_under_way(
+        after, hold.waits, filled=after.units - outcome.remaining_units, spent=outcome.spent_micro
     )
-    held = intake.order_hold(
-        order, remaining_units=order.units - order.filled_units, spent_micro=order.spent_micro
+    held = amendments.hold_under_way(
+        before, hold.held_for, filled=before.filled_units, spent=before.spent_micro
     )
-    return [ledger.ReleaseHold(hold=order.id, amount=held - needed)] if held > needed else []
+    return [ledger.ReleaseHold(hold=hold.id, amount=held - needed)] if held > needed else []
 
 
 def _trade_hold(trade: Trade, work: _Work) -> ledger.CreateHold:
@@ -274,8 +318,17 @@ def _trade_hold(trade: Trade, work: _Work) -> ledger.CreateHold:
 def _events(work: _Work) -> list[OutboxEvent]:
     told = partial(OutboxEvent, occurred_at=work.now)
     events = []
+    for amendment, refusal in work.decided:
+        events.append(
+            told(
+                kind="order.amendment_refused" if refusal else "order.amended",
+                organisation_id=work.orders[amendment.order_id].buyer_id,
+                subject_id=amendment.order_id,
+                payload={"amendment": str(amendment.id), "reason": refusal},
+            )
+        )
     for outcome in work.result.outcomes:
-        order = work.orders[UUID(int=outcome.order)]
+        order = work.after(UUID(int=outcome.order))
         events.append(
             told(
                 kind=f"order.{outcome.state.value}",

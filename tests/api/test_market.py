@@ -306,3 +306,59 @@ def test_a_window_ends_within_the_horizon(buyer):
     answer = buyer.caller.post("/orders", order(latest_end_at=late.strftime("%Y-%m-%dT%H:00:00Z")))
     assert answer.status == 422
     assert answer.json["errors"][0]["field"] == "latest_end_at"
+
+
+def test_an_order_is_amended_by_version_and_its_versions_stay_readable(buyer, offer):
+    low = order(grades=[{"grade": NPU, "limit_price_per_unit_hour": "5"}])
+    placed = buyer.caller.post("/orders", low).json
+    match()
+    path = f"/orders/{placed['id']}"
+    wanted = {
+        "version": placed["version"],
+        "grades": [{"grade": NPU, "limit_price_per_unit_hour": "10"}],
+        "units": 6,
+    }
+    asked = buyer.caller.send("PATCH", path, wanted)
+    assert (asked.status, asked.json["state"], asked.json["keeps_priority"]) == (
+        202,
+        "requested",
+        False,
+    )
+    again = buyer.caller.send("PATCH", path, wanted)
+    assert (again.status, again.json["type"]) == (409, "/problems/amendment-under-way")
+    match()
+    shown = buyer.caller.get(path).json
+    assert (shown["state"], shown["filled_units"], shown["version"]) == ("filled", 6, 1)
+    versions = buyer.caller.get(f"{path}/amendments").json["results"]
+    assert [(v["number"], v["state"], v["units"]) for v in versions] == [
+        (0, "placed", 4),
+        (1, "applied", 6),
+    ]
+    late = buyer.caller.send("PATCH", path, wanted | {"version": 1})
+    assert (late.status, late.json["type"]) == (409, "/problems/order-closed")
+    assert register("buyer").caller.send("PATCH", path, wanted).status == 404
+
+
+def test_a_standing_order_is_created_changed_paused_and_ended(buyer, offer):
+    body = {
+        "grades": [{"grade": NPU, "limit_price_per_unit_hour": "10"}],
+        "units": 4,
+        "duration_hours": 2,
+        "max_cost_per_day": "500",
+    }
+    made = buyer.caller.post("/standing-orders", body)
+    assert made.status == 201, made.json
+    path = f"/standing-orders/{made.json['id']}"
+    assert made.json["max_cost_per_day"] == "500.000000"
+    changed = buyer.caller.send("PATCH", path, {"version": 0, "units": 3, "until": hour(48)})
+    assert (changed.status, changed.json["units"], changed.json["version"]) == (200, 3, 1)
+    stale = buyer.caller.send("PATCH", path, {"version": 0, "units": 2})
+    assert (stale.status, stale.json["type"]) == (409, "/problems/standing-version-stale")
+    for verb, state in (("pause", "paused"), ("resume", "active"), ("end", "ended")):
+        assert buyer.caller.post(f"{path}/{verb}", {}).json["state"] == state
+    assert buyer.caller.get(f"{path}/rolls").json["results"] == []
+    assert buyer.caller.get("/standing-orders?state=ended").json["results"][0]["units"] == 3
+    bad = buyer.caller.post("/standing-orders", body | {"on_demand": True, "lead_seconds": 5})
+    assert {e["field"] for e in bad.json["errors"]} == {"on_demand", "lead_seconds"}
+    stranger = register("buyer").caller
+    assert stranger.get(path).status == stranger.post(f"{path}/end", {}).status == 404

@@ -122,7 +122,21 @@ class OrderGradeSerializer(OutputSerializer):
 
 class OrderHoldSerializer(OutputSerializer):
     id = serializers.UUIDField()
-    amount = MoneyField(help_text="Yuan held when the order was placed.")
+    amount = MoneyField(help_text="Yuan that the order could cost when placed or last amended.")
+
+
+def shown_limits(
+    serializer: serializers.BaseSerializer, grade_ids: Any, prices: Any
+) -> list[dict[str, str]]:
+    """Grades with their limits: one query, however many are shown with this context."""
+    context = cast(dict[str, Any], serializer.context)
+    codes: dict[int, str] = context.setdefault("grade_codes", {})
+    codes.update({} if codes else selectors.grade_codes())
+    money = DecimalMoneyField()
+    return [
+        {"grade": codes[grade], "limit_price_per_unit_hour": money.to_representation(price)}
+        for grade, price in zip(grade_ids, prices, strict=True)
+    ]
 
 
 class OrderSerializer(OutputSerializer):
@@ -154,6 +168,9 @@ class OrderSerializer(OutputSerializer):
     max_cost = MoneyField(source="max_cost_micro", allow_null=True)
     time_in_force = serializers.ChoiceField(TimeInForce.choices)
     good_till_at = InstantField(allow_null=True)
+    version = serializers.IntegerField(
+        help_text="Number of the amendment whose terms these are; 0: as placed."
+    )
     hold = serializers.SerializerMethodField()
     spent = MoneyField(source="spent_micro", help_text="Yuan that the trades cost at the most.")
     cancel_requested_at = InstantField(allow_null=True)
@@ -163,21 +180,13 @@ class OrderSerializer(OutputSerializer):
     @extend_schema_field(OrderGradeSerializer(many=True))
     def get_grades(self, order: Any) -> list[dict[str, str]]:
         """The acceptable grades with their limits."""
-        # One query, however many orders are shown with this context.
-        context = cast(dict[str, Any], self.context)
-        codes: dict[int, str] = context.setdefault("grade_codes", {})
-        codes.update({} if codes else selectors.grade_codes())
-        money = DecimalMoneyField()
-        return [
-            {"grade": codes[grade], "limit_price_per_unit_hour": money.to_representation(price)}
-            for grade, price in zip(order.grade_ids, order.limit_prices, strict=True)
-        ]
+        return shown_limits(self, order.grade_ids, order.limit_prices)
 
     @extend_schema_field(OrderHoldSerializer)
     def get_hold(self, order: Any) -> dict[str, Any]:
-        """The hold in the ledger, which has the order's own id."""
+        """The hold in the ledger; it has the order's own id until an amendment needs more."""
         return {
-            "id": str(order.id),
+            "id": str(order.hold_id or order.id),
             "amount": MoneyField().to_representation(order.held_micro),
         }
 

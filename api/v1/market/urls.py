@@ -2,15 +2,22 @@
 
 from django.urls import path
 
-from api.v1.market import views
+from api.v1.market import standing, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
     path("orders/preview", views.OrderPreviewView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
+    path("orders/<uuid:order_id>/amendments", views.OrderAmendmentsView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.OrderCancelView.as_view()),
     path("orders/<uuid:order_id>/explain", views.OrderExplainView.as_view()),
     path("orders/<uuid:order_id>/trades", views.OrderTradesView.as_view()),
+    path("standing-orders", standing.StandingOrdersView.as_view()),
+    path("standing-orders/<uuid:standing_id>", standing.StandingOrderView.as_view()),
+    path("standing-orders/<uuid:standing_id>/rolls", standing.StandingRollsView.as_view()),
+    path("standing-orders/<uuid:standing_id>/pause", standing.StandingPauseView.as_view()),
+    path("standing-orders/<uuid:standing_id>/resume", standing.StandingResumeView.as_view()),
+    path("standing-orders/<uuid:standing_id>/end", standing.StandingEndView.as_view()),
     path("trades", views.TradesView.as_view()),
     path("offers", views.OffersView.as_view()),
     path("offers/batch", views.OffersBatchView.as_view()),

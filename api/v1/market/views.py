@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from api.paging import paged
 from api.serializers import EmptyInput
+from api.v1.market import amending
 from api.v1.market import serializers as shapes
 from api.views import ApiView, WriteView
 from core import clock
@@ -124,7 +125,7 @@ class OrderExplainView(ApiView):
         return Response(shapes.PreviewSerializer(told).data)
 
 
-class OrderView(ApiView):
+class OrderView(WriteView):
     scope = "orders"
 
     @extend_schema(operation_id="orders_get", summary="An order", responses=shapes.OrderSerializer)
@@ -134,6 +135,57 @@ class OrderView(ApiView):
         if order is None:
             raise NotFound("There is no such order.")
         return Response(_order(order))
+
+    @extend_schema(
+        operation_id="orders_amend",
+        summary="Amend an order",
+        request=amending.AmendInput,
+        responses={202: amending.AmendmentSerializer},
+        examples=[
+            OpenApiExample(
+                "A higher limit and more units",
+                value={
+                    "version": 0,
+                    "units": 12,
+                    "grades": [
+                        {"grade": "intelligent.ascend-910b.1", "limit_price_per_unit_hour": "13"}
+                    ],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def patch(self, request: Request, order_id: UUID) -> Response:
+        """Ask for other terms of an order.
+
+        Its book takes them in turn: until then the old ones hold, and what is filled meanwhile
+        stays filled. What asks only for less keeps its place in the queue. The answer is the
+        amendment: `requested`, then `applied`, or `refused` where the order had gone on.
+        """
+        checked = amending.AmendInput(data=request.data)
+        checked.is_valid(raise_exception=True)
+        amendment = services.amend_order(
+            actor=self.actor, order_id=order_id, request=checked.to_request(), now=clock.now()
+        )
+        return Response(amending.AmendmentSerializer(amendment).data, status=202)
+
+
+class OrderAmendmentsView(ApiView):
+    scope = "orders"
+
+    @extend_schema(
+        operation_id="orders_amendments",
+        summary="The versions of an order",
+        responses=paged(amending.AmendmentSerializer),
+    )
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """The terms as placed (number 0) and every amendment asked for, the oldest first; empty
+        where none ever was."""
+        if not selectors.orders_visible_to(self.actor).filter(id=order_id).exists():
+            raise NotFound("There is no such order.")
+        return self.page(
+            selectors.amendments_of(order_id), amending.AmendmentSerializer, order="id"
+        )
 
 
 class OrderCancelView(WriteView):

@@ -50,20 +50,72 @@ def match_until(start: Any, done: Any, book_id: int, now: Any, slow_writes: floa
             time.sleep(0.005)
 
 
+def amend_orders(start: Any, buyer: Any, order_ids: Sequence[UUID], now: Any) -> None:
+    """Amend each order again and again, up and down, until it is closed."""
+    from django.db import transaction
+
+    from core.errors import Conflict
+    from exchange.market import services
+    from exchange.market.errors import OrderClosed, OrderRefused
+    from exchange.market.models import Order
+    from exchange.market.requests import AmendRequest
+
+    start.wait()
+    for attempt in range(12):
+        for order_id in order_ids:
+            known = Order.objects.get(id=order_id)
+            request = AmendRequest(
+                version=known.version,
+                named=frozenset({"units", "min_units"}),
+                units=max(known.filled_units, 1) + (attempt * 7) % 5,
+                min_units=1,
+            )
+            try:
+                with transaction.atomic():
+                    services.amend_order(actor=buyer, order_id=order_id, request=request, now=now)
+            except (OrderClosed, OrderRefused, Conflict):
+                continue
+
+
+def roll_until_killed(start: Any, now: Any, slow: float) -> None:
+    """Sweep the standing orders again and again; a slow placing is easier to be killed in."""
+    import time
+
+    from exchange.market.standing import rolling
+
+    place = rolling.market.place_order
+
+    def place_slowly(**facts: Any) -> Any:
+        order = place(**facts)
+        time.sleep(slow)
+        return order
+
+    rolling.market.place_order = place_slowly
+    start.wait()
+    while True:
+        rolling.roll_due(now=now)
+
+
 def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
     """The trades that the reference engine makes of the book's admission log, from nothing."""
     from dataclasses import replace as changed
 
     from exchange.capacity.models import BookEvent, Pool
-    from exchange.market import loading
-    from exchange.market.models import Admission, Offer, Order
+    from exchange.market import amendments, loading
+    from exchange.market.models import Admission, Offer, Order, OrderAmendment
     from exchange.market.reference import ReferenceBook
-    from exchange.market.terms import OfferEntered, OrderCancelled, OrderEntered, PoolChanged
+    from exchange.market.terms import (
+        OfferEntered,
+        OrderAmended,
+        OrderCancelled,
+        OrderEntered,
+        PoolChanged,
+    )
     from exchange.topology.selectors import network
 
     pools = Pool.objects.select_related("centre").in_bulk()
     offers, orders = Offer.objects.in_bulk(), Order.objects.in_bulk()
-    state, trades = ReferenceBook(network()), []
+    state, trades, entries = ReferenceBook(network()), [], {}
     for admission in Admission.objects.filter(book=book_id).order_by("batch"):
         events: list[Any] = []
         rows = BookEvent.objects.filter(book=book_id, batch=admission.batch).order_by("position")
@@ -76,9 +128,20 @@ def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
                 offer = loading.offer_terms(offers[row.subject_id], entry=entry)
                 events.append(OfferEntered(changed(offer, open=True)))
             elif row.kind == "order_entered":
-                terms = loading.order_terms(orders[row.subject_id], entry=entry)
+                order = orders[row.subject_id]
+                placed = OrderAmendment.objects.filter(order=order, number=0).first()
+                order = amendments.with_terms(order, placed) if placed else order
+                terms = loading.order_terms(order, entry=entry)
+                entries[order.id] = entry
                 terms = changed(terms, remaining_units=terms.units, spent_micro=0, anchor=None)
                 events.append(OrderEntered(terms))
+            elif row.kind == "order_amended":
+                amendment = OrderAmendment.objects.get(id=row.payload["amendment"])
+                order = amendments.with_terms(orders[row.subject_id], amendment)
+                kept = entries[order.id] if amendment.keeps_entry else entry
+                if amendment.state == "applied":
+                    entries[order.id] = kept
+                events.append(OrderAmended(loading.order_terms(order, entry=kept)))
             else:
                 events.append(OrderCancelled(row.subject_id.int))
         result = state.apply(events, int(admission.admitted_at.timestamp()))

@@ -193,6 +193,21 @@ def test_capacity_taken_back_between_admission_and_writing_is_not_sold(monkeypat
     assert Trade.objects.get().units == 4
 
 
+def test_a_book_is_read_again_though_an_offer_that_sold_was_withdrawn():
+    provider, buyer = make.seller(), make.funded_buyer()
+    pool, offer = make.offered_pool(provider, units=8)
+    window = {"latest_end_at": slot_start_at(make.SLOT + 3), "duration_hours": 2}
+    make.place(buyer, units=6, **window)
+    make.match()
+    services.withdraw_offer(actor=provider, offer_id=offer.id, now=make.NOW)
+    make.match()
+    matching.forget_states()
+    make.offer(provider, pool)
+    make.place(buyer, units=6, **window)
+    make.match()
+    assert list(Trade.objects.order_by("batch").values_list("units", flat=True)) == [6, 2]
+
+
 BAD_ORDERS = [
     ({"grade": "no-such-grade"}, "grades[0].grade"),
     ({"units": 0}, "units"),

@@ -20,6 +20,7 @@ from exchange.market.terms import (
     OfferEntered,
     OfferOpened,
     OfferTerms,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderExpired,
@@ -49,6 +50,7 @@ class Maker:
             self._keep(self.offer(10 + i, (0, i)))
         self.now_s = SLOT * 3600 + self.one_of(0, 1_234, 3_599)
         self._orders = 100
+        self.made: dict[int, OrderTerms] = {}
         self._releasable: list[Fill] = []
 
     def one_of(self, *values):
@@ -138,9 +140,12 @@ class Maker:
 
     def _event(self, entry: Entry) -> Event:  # noqa: PLR0911  a table of kinds
         kind = self.random.randrange(100)
-        if kind < 50 or not self.offers:
+        if kind < 45 or not self.offers:
             self._orders += 1
-            return OrderEntered(self.order(self._orders, entry))
+            self.made[self._orders] = self.order(self._orders, entry)
+            return OrderEntered(self.made[self._orders])
+        if kind < 50:
+            return self._amended(self.some(100, self._orders), entry)
         if kind < 56:
             return OrderCancelled(self.some(100, self._orders))
         if kind < 58:
@@ -163,6 +168,27 @@ class Maker:
             start = self.some(fill.start_slot, fill.end_slot - 1)
             return CapacityReleased(fill.offer, fill.pool, fill.units, start, fill.end_slot)
         return ClockTicked()
+
+    def _amended(self, id_: int, entry: Entry) -> OrderAmended:
+        """Other terms for an order that may rest, be closed, or never have been."""
+        known = self.made.get(id_) or self.order(id_, entry)
+        drawn = self.order(id_, entry)
+        grades = [grade for grade, _ in known.limits]
+        wanted = replace(
+            known,
+            entry=self.one_of(known.entry, entry),
+            limits=tuple((grade, self.some(2, 9) * YUAN) for grade in grades),
+            units=self.some(1, 14),
+            latest_slot=known.latest_slot + self.some(-3, 6),
+            max_cost_micro=drawn.max_cost_micro,
+            time_in_force=drawn.time_in_force,
+            good_till_s=drawn.good_till_s,
+        )
+        wanted = replace(
+            wanted, remaining_units=wanted.units, min_units=min(drawn.min_units, wanted.units)
+        )
+        self.made[id_] = wanted
+        return OrderAmended(wanted)
 
     def _changed(self, known: OfferTerms, entry: Entry) -> OfferTerms:
         if self.one_of(True, False):

@@ -14,6 +14,7 @@ from exchange.market.terms import (
     CapacityReleased,
     OfferChanged,
     OfferEntered,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderExpired,
@@ -39,8 +40,12 @@ class Oracle:
         self.places = {}
         self.sold = Counter()
 
-    def see(self, event):
+    def see(self, event, amendments):
         match event:
+            case OrderAmended(order):
+                (told,) = amendments
+                if not told.refusal:
+                    self.orders[order.id] = order
             case OrderEntered(order):
                 self.orders[order.id] = order
             case OfferEntered(offer) | OfferChanged(offer):
@@ -163,7 +168,7 @@ def test_no_story_breaks_an_invariant(part):
         for number in range(1, 8):
             for event in maker.batch(number):
                 result = state.apply([event], maker.now_s)
-                oracle.see(event)
+                oracle.see(event, result.amendments)
                 for fill in result.fills:
                     oracle.check(fill, maker.now_s)
                 oracle.check_amounts(result.fills)
