@@ -24,6 +24,7 @@ from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions
 from exchange.market.journal import Journal, fill_of
 from exchange.market.ladder import Ladder, Rung
+from exchange.market.quick import Quick
 from exchange.market.search import Part, Plan, Search
 from exchange.market.supply import OfferStock, PoolStock, Supply
 from exchange.market.terms import (
@@ -77,6 +78,7 @@ class BookState:
         self.network = network
         self._supply = Supply(max(now_s // SECONDS_PER_SLOT - _SLOTS_KEPT, 0))
         self._search = Search(self._supply, network)
+        self._quick = Quick(self._supply, network)
         for pool in pools:
             self._supply.set_pool(pool)
         for offer in offers:
@@ -128,8 +130,16 @@ class BookState:
         """
         self._set_now(now_s)
         self._journal = Journal()
-        for self._event_index, event in enumerate(events):
+        run: list[tuple[int, OrderTerms]] = []  # orders in a row that the kernel answers
+        for index, event in enumerate(events):
+            if isinstance(event, OrderEntered) and self._quick.answers(event.order):
+                run.append((index, event.order))
+                continue
+            self._enter_all(run)
+            run.clear()
+            self._event_index = index
             self._handle(event)
+        self._enter_all(run)
         return self._journal.result()
 
     def quote(self, order: OrderTerms, now_s: int) -> list[Fill]:
@@ -177,6 +187,24 @@ class BookState:
 
     # Orders that come and go
 
+    def _enter_all(self, run: Sequence[tuple[int, OrderTerms]]) -> None:
+        """What `_enter` does with each, but matched in one go by the kernel."""
+        live = [order for _, order in run if not conditions.never_again(order, self._now_s)]
+        taken = iter(self._quick.claim(live, self._now_s) if live else ())
+        part, place = next(taken, None), 0
+        for self._event_index, order in run:
+            if place == len(live) or order is not live[place]:
+                self._enter(order)  # too late
+                continue
+            fills = []
+            while part is not None and part[0] == place:
+                fills.append(self._fill(order, self._quick.part(order, part)))
+                part = next(taken, None)
+            place += 1
+            if order.id in self._orders:
+                raise ValueError("the order rests already")
+            self._leave(order, self._journal.note_fills(order, fills) if fills else order)
+
     def _enter(self, order: OrderTerms) -> None:
         if order.id in self._orders:
             raise ValueError("the order rests already")
@@ -184,7 +212,10 @@ class BookState:
         if reason:
             self._journal.note(order, OutcomeState.EXPIRED, reason)
             return
-        left = self._match(order)
+        self._leave(order, self._match(order))
+
+    def _leave(self, order: OrderTerms, left: OrderTerms) -> None:
+        """Let rest what an order that entered has left."""
         if left is order:
             self._journal.note(order, OutcomeState.OPEN)
         if not left.remaining_units:
@@ -217,6 +248,8 @@ class BookState:
     # Matching one order
 
     def _plan(self, order: OrderTerms, only_at: PoolTerms | None = None) -> Plan:
+        if self._quick.answers(order):
+            return self._quick.plan(order, self._now_s)
         ask = self._search.ask(order, self._now_s)
         if not ask.starts:
             return []

@@ -5,6 +5,7 @@ Both engines keep one, so that they can differ in how they search, not in how th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from core.slots import SECONDS_PER_SLOT
@@ -37,6 +38,19 @@ class Journal:
         left = after_fill(order, fill, pool)
         rests = OutcomeState.PARTIALLY_FILLED if left.remaining_units else OutcomeState.FILLED
         self.note(left, rests, filled_units=fill.units)
+        return left
+
+    def note_fills(self, order: OrderTerms, fills: Sequence[Fill]) -> OrderTerms:
+        """Write all fills of an `anywhere` order that just entered down at once."""
+        self._fills += fills
+        units = sum(fill.units for fill in fills)
+        left = replace(
+            order,
+            remaining_units=order.remaining_units - units,
+            spent_micro=order.spent_micro + sum(map(_cost, fills)),
+        )
+        rests = OutcomeState.PARTIALLY_FILLED if left.remaining_units else OutcomeState.FILLED
+        self.note(left, rests, filled_units=units)
         return left
 
     def note(
@@ -100,14 +114,17 @@ def after_fill(order: OrderTerms, fill: Fill, pool: PoolTerms) -> OrderTerms:
     anchor = order.anchor
     if anchor is None and order.placement is not Placement.ANYWHERE:
         anchor = Anchor(place_of(order.placement, pool), fill.start_slot)
-    cost_micro = trade_cost(
-        price_numerator=fill.price_numerator,
-        units=fill.units,
-        transport_nano_per_unit=fill.transport_nano_per_unit,
-    )
     return replace(
         order,
         remaining_units=order.remaining_units - fill.units,
-        spent_micro=order.spent_micro + cost_micro,
+        spent_micro=order.spent_micro + _cost(fill),
         anchor=anchor,
+    )
+
+
+def _cost(fill: Fill) -> int:
+    return trade_cost(
+        price_numerator=fill.price_numerator,
+        units=fill.units,
+        transport_nano_per_unit=fill.transport_nano_per_unit,
     )

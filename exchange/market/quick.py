@@ -1,0 +1,172 @@
+"""Which orders the kernel answers, and their terms as its numbers.
+
+It answers `anywhere` orders of one or two grades without a ceiling, which are most; `walk` and
+`together` answer all others, and give the same. `kernel` computes with 64 bits, so an order whose
+all-in values could be larger is left to them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exchange.market import conditions, kernel
+from exchange.market.arrays import NO_WAY, NONE, ORDER, PART
+from exchange.market.search import Part, Plan
+from exchange.market.supply import OfferStock, Supply, length_class
+from exchange.market.terms import (
+    Network,
+    OfferTerms,
+    OrderTerms,
+    PathTerms,
+    Placement,
+    PoolTerms,
+    TimeInForce,
+)
+
+ANSWERED_TESTS: Final = frozenset(
+    "grade open self_trade region rtt path green pue reliability reclaimable duration chunk".split()
+    + ["placement"]
+)
+"""The named tests that the kernel knows; a new one must come here or be left to `walk`."""
+
+_REGIONAL: Final = tuple(
+    test for name, test in conditions.TESTS if name in ("region", "rtt", "path")
+)
+_ANY_OFFER: Final = OfferTerms(
+    id=0, pool=0, provider=0, entry=(0, 0), units=0, start_slot=0, end_slot=0, prices=(0,)
+)
+_MOST_WAYS: Final = 20_000
+_MOST: Final = 2**61  # of any all-in value, and of what transport adds to it
+_NO_PUE: Final = 2**31
+_PARTS: Final = 4096
+
+Taken = tuple[int, int, int, int, int, int]
+"""(order's place in the run, offer's row, start, units, price numerator, all-in value)."""
+
+
+class Quick:
+    """Answers orders of one supply by the kernel."""
+
+    def __init__(self, supply: Supply, network: Network) -> None:
+        self._supply = supply
+        self._network = network
+        self._ways: dict[tuple[object, ...], int] = {}
+        self._paths: list[list[PathTerms | None]] = []
+        self._dearest: list[int] = []
+        self._parts: NDArray[Any] = np.zeros(_PARTS, PART)
+
+    def answers(self, order: OrderTerms) -> bool:
+        """Whether the order is one for the kernel."""
+        if order.placement is not Placement.ANYWHERE or order.max_cost_micro is not None:
+            return False
+        limits = order.limits
+        if len(limits) != 1 and (len(limits) != 2 or limits[0][0] == limits[1][0]):
+            return False
+        seconds = 3600 * (order.duration_slots + 1)
+        highest = max(self._supply.highest_price, *(limit for _, limit in limits))
+        if 1000 * seconds * highest >= _MOST:
+            return False
+        data = order.data_milli_gb
+        return not data or 3600 * data * self._dearest[self._way(order)] < _MOST
+
+    def plan(self, order: OrderTerms, now_s: int) -> Plan:
+        """What the order would take now, claiming nothing."""
+        return [self.part(order, taken) for taken in self._decide([order], now_s, keep=False)]
+
+    def claim(self, orders: Sequence[OrderTerms], now_s: int) -> list[Taken]:
+        """What the orders take one after another, claimed."""
+        return self._decide(orders, now_s, keep=True)
+
+    def part(self, order: OrderTerms, taken: Taken) -> Part:
+        """What the kernel took, as the other searches tell it."""
+        _, row, start, units, numerator, value = taken
+        offer = self._supply.by_row[row]
+        return Part(offer, start, units, numerator, self.path(order, offer), value)
+
+    def path(self, order: OrderTerms, offer: OfferStock) -> PathTerms:
+        """The way of the order's data to an offer that fits it."""
+        path = conditions.data_path(order, offer.pool.terms.region, self._network)
+        assert path is not None
+        return path
+
+    def _decide(self, orders: Sequence[OrderTerms], now_s: int, *, keep: bool) -> list[Taken]:
+        if len(self._paths) > _MOST_WAYS:
+            self._ways.clear()
+            self._paths.clear()
+            self._dearest.clear()
+            self._supply.arrays.forget_ways()
+        rows = np.array([self._row(order, now_s) for order in orders], ORDER)
+        self._supply.freshen_shelves()
+        book = self._supply.arrays.book
+        taken: list[Taken] = []
+        done = 0
+        while True:
+            now_done, count = kernel.decide(book, rows, self._parts, done, keep)
+            taken += self._parts[:count].tolist()
+            if now_done == len(orders):
+                return taken
+            if now_done == done:  # one order by itself takes more
+                self._parts = np.zeros(2 * len(self._parts), PART)
+            done = now_done
+
+    def _row(self, order: OrderTerms, now_s: int) -> tuple[object, ...]:
+        starts = conditions.starts(order, now_s)
+        slots = conditions.slots_taken(order)
+        seconds = conditions.seconds_taken(order, now_s)
+        length = length_class(1 if order.on_demand else order.duration_slots)
+        shelves, limits = [NONE, NONE], [0, 0]
+        if starts:
+            for i, (grade, limit_micro) in enumerate(order.limits):
+                shelves[i] = self._supply.shelf_row(grade, length)
+                limits[i] = conditions.limit_value(limit_micro, seconds)
+        pue = order.max_pue_milli
+        return (
+            self._supply.party(order.buyer),
+            order.entry,
+            order.remaining_units,
+            order.min_units,
+            order.time_in_force is TimeInForce.FOK,
+            starts.start,
+            starts.stop - 1,
+            slots,
+            order.duration_slots,
+            slots * 3600 - seconds,
+            shelves,
+            limits,
+            length,
+            self._way(order),
+            order.data_milli_gb,
+            order.min_green_share_bp,
+            _NO_PUE if pue is None else pue,
+            order.min_reliability_bp,
+            order.accept_reclaimable,
+        )
+
+    def _way(self, order: OrderTerms) -> int:
+        """The row of what the regions say to the order's wishes."""
+        wishes = (
+            order.regions_allowed,
+            order.regions_excluded,
+            order.rtt_region,
+            order.max_rtt_us,
+            order.data_region if order.data_milli_gb else None,
+        )
+        regions = self._supply.regions
+        way = self._ways.get(wishes)
+        if way is not None and len(self._paths[way]) == len(regions):
+            return way
+        paths = [self._judge(order, pool) for pool in regions.values()]
+        prices = [NO_WAY if path is None else path.price_micro_per_gb for path in paths]
+        way = self._ways[wishes] = self._supply.arrays.new_way(prices)
+        self._paths.append(paths)
+        self._dearest.append(max(prices, default=0))
+        return way
+
+    def _judge(self, order: OrderTerms, pool: PoolTerms) -> PathTerms | None:
+        if all(test(order, _ANY_OFFER, pool, self._network) for test in _REGIONAL):
+            return conditions.data_path(order, pool.region, self._network)
+        return None
