@@ -11,7 +11,9 @@ a bit that says whether any of its offers *may* have a run of the class's shorte
 there on. It is never too low, so that a block without a bit among an order's starts is passed over
 at once; it is lowered when a look into a block was in vain.
 
-`ways` is what regions say to orders' wishes: the price of moving a GB, or `NO_WAY`.
+What orders wish of a pool is kept once for all orders with the same wishes: `wishes` has a row for
+each kind, `ways` what each region says to it (the price of moving a GB, or `NO_WAY`), and `fits` a
+bit for each offer that meets it, so that a look at an offer that does not costs next to nothing.
 """
 
 from __future__ import annotations
@@ -40,20 +42,20 @@ POOL: Final = np.dtype(
 OFFER: Final = np.dtype(
     [
         ("pool", np.int64),
-        ("sibling", np.int64),  # the pool's next offer, or NONE
         ("provider", np.int64),
-        ("entry", np.int64, 2),
-        ("id", np.uint64, 2),
-        ("units", np.int64),
         ("chunk", np.int64),
-        ("start", np.int64),
-        ("end", np.int64),
         ("min_duration", np.int64),
         ("max_duration", np.int64),
+        ("units", np.int64),
+        ("start", np.int64),
+        ("end", np.int64),
+        ("sibling", np.int64),  # the pool's next offer, or NONE
+        ("entry", np.int64, 2),
+        ("id", np.uint64, 2),
         ("reclaimable", np.int64),
         ("least", np.int64, len(SHORTEST)),  # micro-yuan per unit-hour, by class of durations
         ("hours", np.int64),  # how many prices: 1, or 24
-        ("prices", np.int64, 24),
+        ("until", np.int64, 49),  # the sum of the prices before each hour of two days
     ]
 )
 ORDER: Final = np.dtype(
@@ -71,12 +73,16 @@ ORDER: Final = np.dtype(
         ("shelves", np.int64, 2),
         ("limits", np.int64, 2),  # all-in values
         ("length", np.int64),  # class of durations
-        ("ways", np.int64),  # row
+        ("wishes", np.int64),  # row
         ("data_milli_gb", np.int64),
+    ]
+)
+WISHES: Final = np.dtype(
+    [
         ("min_green_bp", np.int64),
         ("max_pue_milli", np.int64),
         ("min_reliability_bp", np.int64),
-        ("reclaimable", np.int64),
+        ("reclaimable", np.int64),  # is taken too
     ]
 )
 PART: Final = np.dtype(
@@ -106,7 +112,9 @@ class Book(NamedTuple):
     maybe: NDArray[np.uint64]  # (shelf, block, word)
     seen: NDArray[np.int64]  # (shelf, block): `claims` when `maybe` was last made
     claims: NDArray[np.int64]  # (1,): made so far
-    ways: NDArray[np.int64]
+    wishes: NDArray[Any]
+    ways: NDArray[np.int64]  # (wishes, region)
+    fits: NDArray[np.uint64]  # (wishes, word of offers)
 
 
 class Arrays:
@@ -114,7 +122,7 @@ class Arrays:
 
     def __init__(self, first_slot: int) -> None:
         base = first_slot // WORD * WORD
-        self.pool_count = self.offer_count = self.shelf_count = self.way_count = 0
+        self.pool_count = self.offer_count = self.shelf_count = self.wishes_count = 0
         self.book = Book(
             base=base,
             pools=np.zeros(4, POOL),
@@ -127,7 +135,9 @@ class Arrays:
             maybe=np.zeros((4, 1, 1), np.uint64),
             seen=np.zeros((4, 1), np.int64),
             claims=np.zeros(1, np.int64),
+            wishes=np.zeros(4, WISHES),
             ways=np.zeros((4, 1), np.int64),
+            fits=np.zeros((4, 1), np.uint64),
         )
 
     def new_pool(self) -> int:
@@ -143,6 +153,7 @@ class Arrays:
         row, self.offer_count = self.offer_count, self.offer_count + 1
         for name in ("offers", "sold_of_offer", "free"):
             self._grow(name, 0, self.offer_count)
+        self._grow("fits", 1, len(self.book.offers) // WORD + 1)
         offer, of_pool = self.book.offers[row], self.book.pools[pool]
         offer["pool"], offer["sibling"] = pool, of_pool["first_offer"]
         of_pool["first_offer"] = row
@@ -155,17 +166,19 @@ class Arrays:
             self._grow(name, 0, self.shelf_count)
         return row
 
-    def new_way(self, prices: list[int]) -> int:
-        """A row of what each region says."""
-        row, self.way_count = self.way_count, self.way_count + 1
-        self._grow("ways", 0, self.way_count)
+    def new_wishes(self, facts: tuple[int, int, int, int], prices: list[int]) -> int:
+        """A row for wishes (as `WISHES`), with what each region says to them."""
+        row, self.wishes_count = self.wishes_count, self.wishes_count + 1
+        for name in ("wishes", "ways", "fits"):
+            self._grow(name, 0, self.wishes_count)
         self._grow("ways", 1, len(prices))
+        self.book.wishes[row] = facts
         self.book.ways[row, : len(prices)] = prices
         return row
 
-    def forget_ways(self) -> None:
-        """Let all rows of `ways` go."""
-        self.way_count = 0
+    def forget_wishes(self) -> None:
+        """Let all rows of wishes go."""
+        self.wishes_count = 0
 
     def fill_shelf(self, shelf: int, rows: list[int]) -> None:
         """List the offers in `rows`, in this order."""

@@ -196,14 +196,16 @@ class BookState:
             if place == len(live) or order is not live[place]:
                 self._enter(order)  # too late
                 continue
+            if order.id in self._orders:
+                raise ValueError("the order rests already")
             fills = []
             while part is not None and part[0] == place:
                 fills.append(self._fill(order, self._quick.part(order, part)))
                 part = next(taken, None)
             place += 1
-            if order.id in self._orders:
-                raise ValueError("the order rests already")
-            self._leave(order, self._journal.note_fills(order, fills) if fills else order)
+            left = self._journal.note_fills(order, fills) if fills else order
+            if left is not None:
+                self._leave(order, left)
 
     def _enter(self, order: OrderTerms) -> None:
         if order.id in self._orders:

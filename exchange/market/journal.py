@@ -40,18 +40,28 @@ class Journal:
         self.note(left, rests, filled_units=fill.units)
         return left
 
-    def note_fills(self, order: OrderTerms, fills: Sequence[Fill]) -> OrderTerms:
-        """Write all fills of an `anywhere` order that just entered down at once."""
+    def note_fills(self, order: OrderTerms, fills: Sequence[Fill]) -> OrderTerms | None:
+        """Write all fills of an `anywhere` order that just entered down at once; answers what they
+        leave of it, None where that is nothing.
+        """
         self._fills += fills
-        units = sum(fill.units for fill in fills)
-        left = replace(
-            order,
-            remaining_units=order.remaining_units - units,
-            spent_micro=order.spent_micro + sum(map(_cost, fills)),
+        units, spent_micro = 0, order.spent_micro
+        for fill in fills:
+            units += fill.units
+            spent_micro += _cost(fill)
+        rest = order.remaining_units - units
+        self._outcomes[order.id] = OrderOutcome(
+            order=order.id,
+            state=OutcomeState.PARTIALLY_FILLED if rest else OutcomeState.FILLED,
+            reason="",
+            filled_units=units,
+            remaining_units=rest,
+            spent_micro=spent_micro,
+            anchor=None,
         )
-        rests = OutcomeState.PARTIALLY_FILLED if left.remaining_units else OutcomeState.FILLED
-        self.note(left, rests, filled_units=units)
-        return left
+        if not rest:
+            return None
+        return replace(order, remaining_units=rest, spent_micro=spent_micro)
 
     def note(
         self, order: OrderTerms, state: OutcomeState, reason: str = "", filled_units: int = 0

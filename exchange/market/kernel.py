@@ -20,8 +20,8 @@ _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 _FULL = -1
+_EVERY_HOUR = (1 << 24) - 1
 _NO = np.int64(NONE)
-_STALE = 32  # claims after which a block that was looked at in vain is summed up anew
 _LENGTHS = np.array(SHORTEST)
 
 
@@ -85,18 +85,18 @@ def _walk(book, order, number, goal, parts, count, scratch):  # type: ignore[no-
         side = 0 if b == NONE or (a != NONE and not _before(book, order, a, b)) else 1
         at = b if side else a
         row = NONE if at == NONE else book.shelves[order.shelves[side], at]
-        if len(waiting) and (row == NONE or waiting[0][:5] < _least_rank(book, order, row)):
+        if len(waiting) and (row == NONE or waiting[0][:5] < _least_rank(book.offers, order, row)):
             found = heapq.heappop(waiting)
             until, goal = _take(book, order, number, found, parts, until, goal, scratch)
             if until == _FULL:
                 _give_back(book, order, parts, count, len(parts))
             if until == _FULL or goal == 0:
                 return until, goal
-            _wait(book, order, found[7], found[5], found[6], waiting)
+            _wait(book, order, found[7], found[5], found[6], waiting, scratch)
         elif row == NONE:
             return until, goal
         else:
-            _wait(book, order, np.int64(side), row, _NO, waiting)
+            _wait(book, order, np.int64(side), row, _NO, waiting, scratch)
             if side:
                 b = _next(book, order, 1, b + 1, scratch)
             else:
@@ -107,13 +107,13 @@ def _walk(book, order, number, goal, parts, count, scratch):  # type: ignore[no-
 def _before(book, order, a, b):  # type: ignore[no-untyped-def]
     """Whether what stands at `b` on the second shelf ranks before `a` on the first."""
     first, second = book.shelves[order.shelves[0], a], book.shelves[order.shelves[1], b]
-    return _least_rank(book, order, second) < _least_rank(book, order, first)
+    return _least_rank(book.offers, order, second) < _least_rank(book.offers, order, first)
 
 
 @njit(cache=True)
-def _least_rank(book, order, row):  # type: ignore[no-untyped-def]
+def _least_rank(offers, order, row):  # type: ignore[no-untyped-def]
     """What bounds the ranks of an offer's candidates from below."""
-    offer = book.offers[row]
+    offer = offers[row]
     seconds = order.slots * 3600 - order.past_s
     least = 1000 * offer.least[order.length] * seconds
     return least, offer.entry[0], offer.entry[1], offer.id[0], offer.id[1]
@@ -124,7 +124,11 @@ def _least_rank(book, order, row):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _next(book, order, side, at, scratch):  # type: ignore[no-untyped-def]
-    """The next place on the shelf, from `at` on, whose offer fits and may give; or NONE."""
+    """The next place on the shelf, from `at` on, whose offer fits and may give; or NONE.
+
+    A block that was looked at in vain is summed up anew once there were as many claims as the shelf
+    has offers: sooner costs more than it saves.
+    """
     shelf = order.shelves[side]
     if shelf == NONE:
         return NONE
@@ -137,31 +141,30 @@ def _next(book, order, side, at, scratch):  # type: ignore[no-untyped-def]
             fruitless = True
             if book.offers[book.shelves[shelf, at]].least[order.length] > most:
                 return NONE
-            if not _any_bit(book.maybe[shelf, block], order.first, order.last, book.base):
+            if not _any_bit(book.maybe, shelf, block, order.first - book.base, order.last - book.base):
                 at += BLOCK
                 continue
         row = book.shelves[shelf, at]
-        if book.offers[row].least[order.length] > most:
-            return NONE
-        if _fits(book, order, row):
-            if _starts(book, order, row, scratch):
+        if book.fits[order.wishes, row // WORD] >> np.uint64(row % WORD) & _ONE:
+            if book.offers[row].least[order.length] > most:
+                return NONE
+            if _suits(book.offers, order, row) and _starts(book.free, book.base, order, row, scratch):
                 return at
         at += 1
         if (
             fruitless
             and (at % BLOCK == 0 or at == count)
-            and book.claims[0] - book.seen[shelf, block] >= _STALE
+            and book.claims[0] - book.seen[shelf, block] >= count
         ):
             _sum_up(book, shelf, block, _LENGTHS[order.length])
     return NONE
 
 
 @njit(cache=True)
-def _any_bit(words, first, last, base):  # type: ignore[no-untyped-def]
-    """Whether any bit of the slots `[first, last]` is set."""
-    low, high = first - base, last - base
-    for word in range(low // WORD, min(high // WORD, len(words) - 1) + 1):
-        bits = words[word]
+def _any_bit(maybe, shelf, block, low, high):  # type: ignore[no-untyped-def]
+    """Whether any bit of the slots `[low, high]`, counted from the base, is set."""
+    for word in range(low // WORD, min(high // WORD, maybe.shape[2] - 1) + 1):
+        bits = maybe[shelf, block, word]
         if word == low // WORD:
             bits &= _ALL << np.uint64(low % WORD)
         if word == high // WORD:
@@ -212,39 +215,65 @@ def _keep_runs(words, count, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _fits(book, order, row):  # type: ignore[no-untyped-def]
-    """The tests that depend on neither start nor quantity; grade and open are the shelf's."""
-    offer = book.offers[row]
-    pool = book.pools[offer.pool]
+def _suits(offers, order, row):  # type: ignore[no-untyped-def]
+    """The tests that depend on the order itself, but on neither start nor quantity."""
+    offer = offers[row]
     return (
         order.buyer != offer.provider
-        and pool.green_bp >= order.min_green_bp
-        and pool.pue_milli <= order.max_pue_milli
-        and pool.reliability_bp >= order.min_reliability_bp
-        and book.ways[order.ways, pool.region] != NO_WAY
-        and (order.reclaimable or not offer.reclaimable)
         and offer.min_duration <= order.duration <= offer.max_duration
         and offer.chunk <= order.units
     )
 
 
 @njit(cache=True)
-def _starts(book, order, row, scratch):  # type: ignore[no-untyped-def]
+def judge_wishes(book: Any, wishes: int, offers: int) -> None:
+    """Set the bits of all offers anew for one kind of wishes."""
+    for row in range(offers):
+        _judge(book, wishes, row)
+
+
+@njit(cache=True)
+def judge_offer(book: Any, row: int, wishes: int) -> None:
+    """Set the bit of one offer anew for all kinds of wishes."""
+    for kind in range(wishes):
+        _judge(book, kind, row)
+
+
+@njit(cache=True)
+def _judge(book, kind, row):  # type: ignore[no-untyped-def]
+    """The tests of an order's wishes; grade and open are the shelf's."""
+    offer, wishes = book.offers[row], book.wishes[kind]
+    pool = book.pools[offer.pool]
+    bit = _ONE << np.uint64(row % WORD)
+    if (
+        pool.green_bp >= wishes.min_green_bp
+        and pool.pue_milli <= wishes.max_pue_milli
+        and pool.reliability_bp >= wishes.min_reliability_bp
+        and (wishes.reclaimable or not offer.reclaimable)
+        and book.ways[kind, pool.region] != NO_WAY
+    ):
+        book.fits[kind, row // WORD] |= bit
+    else:
+        book.fits[kind, row // WORD] &= ~bit
+
+
+@njit(cache=True)
+def _starts(free, base, order, row, scratch):  # type: ignore[no-untyped-def]
     """`search.free_starts`: how many words of `scratch` now hold the possible starts, the order's
     first start lowest; 0 where there is none.
     """
-    low = order.first - book.base
+    low = order.first - base
     count = order.last - order.first + order.slots  # of slots that the order may use
     words = (count + WORD - 1) // WORD
-    free = book.free[row]
     skip, shift = low // WORD, np.uint64(low % WORD)
-    words = min(words, len(free) - skip)
+    kept = free.shape[1]
+    words = min(words, kept - skip)
     if words <= 0:
         return 0
     for i in range(words):
-        bits = free[skip + i] >> shift
-        if shift != _ZERO and skip + i + 1 < len(free):
-            bits |= free[skip + i + 1] << (np.uint64(WORD) - shift)
+        bits = free[row, skip + i] >> shift
+        if shift != _ZERO and skip + i + 1 < kept:
+            bits |= free[row, skip + i + 1] << (np.uint64(WORD) - shift)
         scratch[i] = bits
     if count < words * WORD:
         scratch[words - 1] &= _ALL >> np.uint64(words * WORD - count)
@@ -256,13 +285,14 @@ def _starts(book, order, row, scratch):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _wait(book, order, side, row, above, waiting):  # type: ignore[no-untyped-def]
+def _wait(book, order, side, row, above, waiting, scratch):  # type: ignore[no-untyped-def]
     """Let the offer's cheapest starts that cost more than `above` wait, if within the limit."""
     offer = book.offers[row]
-    own = _next_price(offer, order, above)
+    words = _starts(book.free, book.base, order, row, scratch)
+    own = _next_price(offer, order, above, _hours_of(scratch, words, order))
     if own == NONE:
         return
-    way = book.ways[order.ways, book.pools[offer.pool].region]
+    way = book.ways[order.wishes, book.pools[offer.pool].region]
     value = 1000 * own + 3600 * order.data_milli_gb * way
     if value <= order.limits[side]:
         entry, id_ = offer.entry, offer.id
@@ -270,34 +300,39 @@ def _wait(book, order, side, row, above, waiting):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
-def _next_price(offer, order, above):  # type: ignore[no-untyped-def]
-    """The least price numerator above `above` of any start that the order may have, or NONE."""
-    prices = offer.prices
-    if offer.hours == 1:
-        own = prices[0] * (order.slots * 3600 - order.past_s)
-        return own if own > above else NONE
+def _hours_of(scratch, words, order):  # type: ignore[no-untyped-def]
+    """Bits of the UTC hours on which possible starts fall."""
+    hours = 0
+    for offset in range(min(order.last - order.first + 1, words * WORD)):
+        if scratch[offset // WORD] >> np.uint64(offset % WORD) & _ONE:
+            hours |= 1 << (order.first + offset) % 24
+            if hours == _EVERY_HOUR:
+                break
+    return hours
+
+
+@njit(cache=True)
+def _next_price(offer, order, above, hours):  # type: ignore[no-untyped-def]
+    """The least price numerator above `above` of a start in one of the hours, or NONE."""
     least = NONE
-    cost = _cost(prices, order, order.first % 24)
-    for start in range(order.first, min(order.last, order.first + 23) + 1):
-        own = cost * 3600 - prices[start % 24] * order.past_s
-        if own > above and (least == NONE or own < least):
-            least = own
-        cost += prices[(start + order.slots) % 24] - prices[start % 24]
+    for hour in range(24):
+        if hours >> hour & 1:
+            own = _price_at(offer, order, hour)
+            if own > above and (least == NONE or own < least):
+                least = own
+            if offer.hours == 1:
+                break
     return least
 
 
 @njit(cache=True)
-def _cost(prices, order, hour):  # type: ignore[no-untyped-def]
-    """The sum of prices over the slots from an hour of the day on."""
-    cost = np.int64(0)
-    days = order.slots // 24
-    if days:
-        for i in range(24):
-            cost += prices[i]
-        cost *= days
-    for i in range(order.slots % 24):
-        cost += prices[(hour + i) % 24]
-    return cost
+def _price_at(offer, order, hour):  # type: ignore[no-untyped-def]
+    """The price numerator of a start in an hour of the day."""
+    until = offer.until
+    if offer.hours == 1:
+        return until[1] * (order.slots * 3600 - order.past_s)
+    cost = order.slots // 24 * until[24] + until[hour + order.slots % 24] - until[hour]
+    return cost * 3600 - (until[hour + 1] - until[hour]) * order.past_s
 
 
 @njit(cache=True)
@@ -308,19 +343,20 @@ def _take(book, order, number, found, parts, until, goal, scratch):  # type: ign
     """
     value, row, own, limit = found[0], found[5], found[6], order.limits[found[7]]
     offer = book.offers[row]
-    words = _starts(book, order, row, scratch)
-    skipped = 0
-    while True:
-        offset = _next_bit(scratch, words, skipped)
-        if offset == NONE:
-            return until, goal
-        skipped = offset + 1
-        start = order.first + offset
-        if offer.hours != 1 and own != (
-            _cost(offer.prices, order, start % 24) * 3600 - offer.prices[start % 24] * order.past_s
-        ):
+    words = _starts(book.free, book.base, order, row, scratch)
+    for offset in range(min(order.last - order.first + 1, words * WORD)):
+        if not scratch[offset // WORD] >> np.uint64(offset % WORD) & _ONE:
             continue
-        units = _largest_take(goal, _free_units(book, row, start, order.slots), offer.chunk)
+        start = order.first + offset
+        if _price_at(offer, order, start % 24) != own:
+            continue
+        low = start - book.base
+        free = min(
+            offer.units - _most_sold(book.sold_of_offer, row, low, order.slots),
+            book.pools[offer.pool].units
+            - _most_sold(book.sold_of_pool, offer.pool, low, order.slots),
+        )
+        units = _largest_take(goal, free, offer.chunk)
         if units == 0:
             continue
         if until == len(parts):
@@ -338,38 +374,17 @@ def _take(book, order, number, found, parts, until, goal, scratch):  # type: ign
         goal -= units
         if goal == 0:
             return until, goal
-        words = _starts(book, order, row, scratch)
+        if _starts(book.free, book.base, order, row, scratch) == 0:
+            break
+    return until, goal
 
 
 @njit(cache=True)
-def _next_bit(words, count, at):  # type: ignore[no-untyped-def]
-    """The first bit set from bit `at` on, or NONE."""
-    word = at // WORD
-    while word < count:
-        bits = words[word]
-        if word == at // WORD:
-            bits &= _ALL << np.uint64(at % WORD)
-        if bits != _ZERO:
-            offset = word * WORD
-            while bits & _ONE == _ZERO:
-                bits >>= _ONE
-                offset += 1
-            return offset
-        word += 1
-    return NONE
-
-
-@njit(cache=True)
-def _free_units(book, row, start, slots):  # type: ignore[no-untyped-def]
-    """Units that offer and pool both still have in all slots."""
-    offer = book.offers[row]
-    of_offer, of_pool = book.sold_of_offer[row], book.sold_of_pool[offer.pool]
-    low = start - book.base
-    most_of_offer, most_of_pool = of_offer[low], of_pool[low]
+def _most_sold(sold, row, low, slots):  # type: ignore[no-untyped-def]
+    most = sold[row, low]
     for i in range(low + 1, low + slots):
-        most_of_offer = max(most_of_offer, of_offer[i])
-        most_of_pool = max(most_of_pool, of_pool[i])
-    return min(offer.units - most_of_offer, book.pools[offer.pool].units - most_of_pool)
+        most = max(most, sold[row, i])
+    return most
 
 
 @njit(cache=True)
@@ -394,29 +409,38 @@ def add(book: Any, row: int, start: int, end: int, units: int) -> None:
     """Count `units` of an offer more (or fewer, below zero) as sold in the slots `[start, end)`."""
     pool = book.offers[row].pool
     low, high = max(start - book.base, 0), end - book.base
-    of_offer, of_pool = book.sold_of_offer[row], book.sold_of_pool[pool]
     for i in range(low, high):
-        of_offer[i] += units
-        of_pool[i] += units
+        book.sold_of_offer[row, i] += units
+        book.sold_of_pool[pool, i] += units
     book.claims[0] += 1
     other = book.pools[pool].first_offer
     while other != NONE:
-        refresh(book, other, low, high)
+        refresh(
+            book.free,
+            book.sold_of_offer,
+            book.sold_of_pool,
+            book.offers[other],
+            book.pools[pool].units,
+            other,
+            max(low, book.offers[other].start - book.base),
+            min(high, book.offers[other].end - book.base),
+        )
         other = book.offers[other].sibling
 
 
 @njit(cache=True)
-def refresh(book: Any, row: int, low: int, high: int) -> None:
-    """Set the bits of an offer anew in the slots `[low, high)`, counted from the base."""
-    offer = book.offers[row]
-    of_offer, of_pool = book.sold_of_offer[row], book.sold_of_pool[offer.pool]
-    most_of_offer = offer.units - offer.chunk
-    most_of_pool = book.pools[offer.pool].units - offer.chunk
-    first, stop = offer.start - book.base, offer.end - book.base
-    free = book.free[row]
-    for i in range(low, high):
-        bit = _ONE << np.uint64(i % WORD)
-        if first <= i < stop and of_offer[i] <= most_of_offer and of_pool[i] <= most_of_pool:
-            free[i // WORD] |= bit
-        else:
-            free[i // WORD] &= ~bit
+def refresh(
+    free: Any, of_offer: Any, of_pool: Any, offer: Any, pool_units: int, row: int, low: int, high: int
+) -> None:
+    """Set the bits of an offer anew in the slots `[low, high)` of its window, from the base."""
+    most_of_offer, most_of_pool = offer.units - offer.chunk, pool_units - offer.chunk
+    i = low
+    while i < high:
+        word, stop = i // WORD, min(high, (i // WORD + 1) * WORD)
+        mask = (_ALL << np.uint64(i % WORD)) & (_ALL >> np.uint64((WORD - stop % WORD) % WORD))
+        bits = _ZERO
+        while i < stop:
+            has = of_offer[row, i] <= most_of_offer and of_pool[offer.pool, i] <= most_of_pool
+            bits |= np.uint64(has) << np.uint64(i % WORD)
+            i += 1
+        free[row, word] = (free[row, word] & ~mask) | bits

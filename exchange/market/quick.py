@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions, kernel
 from exchange.market.arrays import NO_WAY, NONE, ORDER, PART
 from exchange.market.search import Part, Plan
@@ -39,7 +40,7 @@ _REGIONAL: Final = tuple(
 _ANY_OFFER: Final = OfferTerms(
     id=0, pool=0, provider=0, entry=(0, 0), units=0, start_slot=0, end_slot=0, prices=(0,)
 )
-_MOST_WAYS: Final = 20_000
+_BYTES_OF_WISHES: Final = 2**25  # what bits of `fits` may take before they are forgotten
 _MOST: Final = 2**61  # of any all-in value, and of what transport adds to it
 _NO_PUE: Final = 2**31
 _PARTS: Final = 4096
@@ -54,8 +55,8 @@ class Quick:
     def __init__(self, supply: Supply, network: Network) -> None:
         self._supply = supply
         self._network = network
-        self._ways: dict[tuple[object, ...], int] = {}
-        self._paths: list[list[PathTerms | None]] = []
+        self._wishes: dict[tuple[object, ...], int] = {}
+        self._regions = 0
         self._dearest: list[int] = []
         self._parts: NDArray[Any] = np.zeros(_PARTS, PART)
 
@@ -71,7 +72,7 @@ class Quick:
         if 1000 * seconds * highest >= _MOST:
             return False
         data = order.data_milli_gb
-        return not data or 3600 * data * self._dearest[self._way(order)] < _MOST
+        return not data or 3600 * data * self._dearest[self._wishes_of(order)] < _MOST
 
     def plan(self, order: OrderTerms, now_s: int) -> Plan:
         """What the order would take now, claiming nothing."""
@@ -94,11 +95,8 @@ class Quick:
         return path
 
     def _decide(self, orders: Sequence[OrderTerms], now_s: int, *, keep: bool) -> list[Taken]:
-        if len(self._paths) > _MOST_WAYS:
-            self._ways.clear()
-            self._paths.clear()
-            self._dearest.clear()
-            self._supply.arrays.forget_ways()
+        if len(self._wishes) > self._most_wishes() or self._regions < len(self._supply.regions):
+            self._forget_wishes()
         rows = np.array([self._row(order, now_s) for order in orders], ORDER)
         self._supply.freshen_shelves()
         book = self._supply.arrays.book
@@ -118,12 +116,8 @@ class Quick:
         slots = conditions.slots_taken(order)
         seconds = conditions.seconds_taken(order, now_s)
         length = length_class(1 if order.on_demand else order.duration_slots)
-        shelves, limits = [NONE, NONE], [0, 0]
-        if starts:
-            for i, (grade, limit_micro) in enumerate(order.limits):
-                shelves[i] = self._supply.shelf_row(grade, length)
-                limits[i] = conditions.limit_value(limit_micro, seconds)
-        pue = order.max_pue_milli
+        shelf_row = self._supply.shelf_row
+        (grade, limit_micro), (other, other_micro) = order.limits[0], order.limits[-1]
         return (
             self._supply.party(order.buyer),
             order.entry,
@@ -134,39 +128,63 @@ class Quick:
             starts.stop - 1,
             slots,
             order.duration_slots,
-            slots * 3600 - seconds,
-            shelves,
-            limits,
+            slots * SECONDS_PER_SLOT - seconds,
+            (
+                shelf_row(grade, length) if starts else NONE,
+                shelf_row(other, length) if starts and other != grade else NONE,
+            ),
+            (
+                conditions.limit_value(limit_micro, seconds),
+                conditions.limit_value(other_micro, seconds),
+            ),
             length,
-            self._way(order),
+            self._wishes_of(order),
             order.data_milli_gb,
-            order.min_green_share_bp,
-            _NO_PUE if pue is None else pue,
-            order.min_reliability_bp,
-            order.accept_reclaimable,
         )
 
-    def _way(self, order: OrderTerms) -> int:
-        """The row of what the regions say to the order's wishes."""
+    def _most_wishes(self) -> int:
+        return _BYTES_OF_WISHES * 8 // max(self._supply.arrays.offer_count, 1)
+
+    def _wishes_of(self, order: OrderTerms) -> int:
+        """The row of the order's wishes."""
         wishes = (
             order.regions_allowed,
             order.regions_excluded,
             order.rtt_region,
             order.max_rtt_us,
             order.data_region if order.data_milli_gb else None,
+            order.min_green_share_bp,
+            order.max_pue_milli,
+            order.min_reliability_bp,
+            order.accept_reclaimable,
         )
-        regions = self._supply.regions
-        way = self._ways.get(wishes)
-        if way is not None and len(self._paths[way]) == len(regions):
-            return way
-        paths = [self._judge(order, pool) for pool in regions.values()]
-        prices = [NO_WAY if path is None else path.price_micro_per_gb for path in paths]
-        way = self._ways[wishes] = self._supply.arrays.new_way(prices)
-        self._paths.append(paths)
-        self._dearest.append(max(prices, default=0))
-        return way
+        row = self._wishes.get(wishes)
+        return self._new_wishes(order, wishes) if row is None else row
 
-    def _judge(self, order: OrderTerms, pool: PoolTerms) -> PathTerms | None:
+    def _new_wishes(self, order: OrderTerms, wishes: tuple[object, ...]) -> int:
+        arrays = self._supply.arrays
+        prices = [self._price(order, pool) for pool in self._supply.regions.values()]
+        pue = order.max_pue_milli
+        facts = (
+            order.min_green_share_bp,
+            _NO_PUE if pue is None else pue,
+            order.min_reliability_bp,
+            int(order.accept_reclaimable),
+        )
+        row = self._wishes[wishes] = arrays.new_wishes(facts, prices)
+        self._dearest.append(max(prices, default=0))
+        kernel.judge_wishes(arrays.book, row, arrays.offer_count)
+        return row
+
+    def _price(self, order: OrderTerms, pool: PoolTerms) -> int:
+        """What a GB of the order's data costs on its way to the pool's region, or `NO_WAY`."""
         if all(test(order, _ANY_OFFER, pool, self._network) for test in _REGIONAL):
-            return conditions.data_path(order, pool.region, self._network)
-        return None
+            path = conditions.data_path(order, pool.region, self._network)
+            return NO_WAY if path is None else path.price_micro_per_gb
+        return NO_WAY
+
+    def _forget_wishes(self) -> None:
+        self._regions = len(self._supply.regions)
+        self._wishes.clear()
+        self._dearest.clear()
+        self._supply.arrays.forget_wishes()

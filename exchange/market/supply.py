@@ -218,16 +218,25 @@ class Supply:
         row["reclaimable"] = terms.reclaimable
         row["least"] = offer.least
         row["hours"] = len(terms.prices)
-        row["prices"][: len(terms.prices)] = terms.prices
+        row["until"][1 : 2 * len(terms.prices) + 1] = tuple(accumulate(terms.prices * 2))
         self.highest_price = max(self.highest_price, *terms.prices)
         self.arrays.reach(terms.end_slot)
         self._refresh(offer)
 
     def _refresh(self, offer: OfferStock) -> None:
         book = self.arrays.book
+        kernel.judge_offer(book, offer.row, self.arrays.wishes_count)
         book.free[offer.row] = 0
-        low = max(offer.terms.start_slot, self.first_slot) - book.base
-        kernel.refresh(book, offer.row, low, max(offer.terms.end_slot - book.base, low))
+        kernel.refresh(
+            book.free,
+            book.sold_of_offer,
+            book.sold_of_pool,
+            book.offers[offer.row],
+            offer.pool.terms.units,
+            offer.row,
+            max(offer.terms.start_slot, self.first_slot) - book.base,
+            offer.terms.end_slot - book.base,
+        )
 
     def _freshen(self, pool: PoolStock) -> None:
         for offer in pool.offers.values():
