@@ -27,6 +27,7 @@ from exchange.market.ladder import Ladder, Rung
 from exchange.market.quick import Quick
 from exchange.market.search import Part, Plan, Search
 from exchange.market.supply import OfferStock, PoolStock, Supply
+from exchange.market.survey import Found
 from exchange.market.terms import (
     BatchResult,
     CapacityReleased,
@@ -150,6 +151,25 @@ class BookState:
         self._event_index = 0
         return [self._fill(order, part) for part in self._plan(order)]
 
+    def units_of_each(self, orders: Sequence[OrderTerms], now_s: int) -> list[int]:
+        """How many units each order would get now by itself, changing nothing."""
+        self._set_now(now_s)
+        if all(map(self._quick.answers, orders)):
+            return self._quick.units_of_each(orders, now_s)
+        return [sum(part.units for part in self._plan(order)) for order in orders]
+
+    def answers_fast(self, order: OrderTerms) -> bool:
+        """Whether many such orders can be asked about at once."""
+        return self._quick.answers(order)
+
+    def survey(self, order: OrderTerms, offers: Sequence[int], now_s: int) -> list[Found] | None:
+        """What each of the offers, all of the order's grades, would be for the order; None where
+        its figures are too large to be counted with fast.
+        """
+        self._set_now(now_s)
+        found = self._quick.survey(order, [self._supply.offers[id_] for id_ in offers], now_s)
+        return None if found is None else [Found(*row) for row in found.tolist()]
+
     def _set_now(self, now_s: int) -> None:
         slot = now_s // SECONDS_PER_SLOT
         if slot < self._supply.first_slot:
@@ -189,21 +209,17 @@ class BookState:
 
     def _enter_all(self, run: Sequence[tuple[int, OrderTerms]]) -> None:
         """What `_enter` does with each, but matched in one go by the kernel."""
-        live = [order for _, order in run if not conditions.never_again(order, self._now_s)]
-        taken = iter(self._quick.claim(live, self._now_s) if live else ())
-        part, place = next(taken, None), 0
+        live = [entry for entry in run if not conditions.never_again(entry[1], self._now_s)]
+        fills = self._quick.claim(live, self._now_s) if live else []
+        place = 0
         for self._event_index, order in run:
-            if place == len(live) or order is not live[place]:
+            if place == len(live) or order is not live[place][1]:
                 self._enter(order)  # too late
                 continue
             if order.id in self._orders:
                 raise ValueError("the order rests already")
-            fills = []
-            while part is not None and part[0] == place:
-                fills.append(self._fill(order, self._quick.part(order, part)))
-                part = next(taken, None)
+            left = self._journal.note_fills(order, fills[place]) if fills[place] else order
             place += 1
-            left = self._journal.note_fills(order, fills) if fills else order
             if left is not None:
                 self._leave(order, left)
 

@@ -141,14 +141,18 @@ def _next(book, order, side, at, scratch):  # type: ignore[no-untyped-def]
             fruitless = True
             if book.offers[book.shelves[shelf, at]].least[order.length] > most:
                 return NONE
-            if not _any_bit(book.maybe, shelf, block, order.first - book.base, order.last - book.base):
+            if not _any_bit(
+                book.maybe, shelf, block, order.first - book.base, order.last - book.base
+            ):
                 at += BLOCK
                 continue
         row = book.shelves[shelf, at]
         if book.fits[order.wishes, row // WORD] >> np.uint64(row % WORD) & _ONE:
             if book.offers[row].least[order.length] > most:
                 return NONE
-            if _suits(book.offers, order, row) and _starts(book.free, book.base, order, row, scratch):
+            if _suits(book.offers, order, row) and _starts(
+                book.free, book.base, order, row, scratch
+            ):
                 return at
         at += 1
         if (
@@ -317,7 +321,7 @@ def _next_price(offer, order, above, hours):  # type: ignore[no-untyped-def]
     least = NONE
     for hour in range(24):
         if hours >> hour & 1:
-            own = _price_at(offer, order, hour)
+            own = price_at(offer, order, hour)
             if own > above and (least == NONE or own < least):
                 least = own
             if offer.hours == 1:
@@ -326,7 +330,7 @@ def _next_price(offer, order, above, hours):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _price_at(offer, order, hour):  # type: ignore[no-untyped-def]
+def price_at(offer, order, hour):  # type: ignore[no-untyped-def]
     """The price numerator of a start in an hour of the day."""
     until = offer.until
     if offer.hours == 1:
@@ -348,7 +352,7 @@ def _take(book, order, number, found, parts, until, goal, scratch):  # type: ign
         if not scratch[offset // WORD] >> np.uint64(offset % WORD) & _ONE:
             continue
         start = order.first + offset
-        if _price_at(offer, order, start % 24) != own:
+        if price_at(offer, order, start % 24) != own:
             continue
         low = start - book.base
         free = min(
@@ -430,7 +434,14 @@ def add(book: Any, row: int, start: int, end: int, units: int) -> None:
 
 @njit(cache=True)
 def refresh(
-    free: Any, of_offer: Any, of_pool: Any, offer: Any, pool_units: int, row: int, low: int, high: int
+    free: Any,
+    of_offer: Any,
+    of_pool: Any,
+    offer: Any,
+    pool_units: int,
+    row: int,
+    low: int,
+    high: int,
 ) -> None:
     """Set the bits of an offer anew in the slots `[low, high)` of its window, from the base."""
     most_of_offer, most_of_pool = offer.units - offer.chunk, pool_units - offer.chunk

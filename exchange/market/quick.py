@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions, kernel
 from exchange.market.arrays import NO_WAY, NONE, ORDER, PART
+from exchange.market.conditions import NO_PATH_NEEDED
+from exchange.market.journal import fill_of
 from exchange.market.search import Part, Plan
 from exchange.market.supply import OfferStock, Supply, length_class
+from exchange.market.survey import FOUND, look_at
 from exchange.market.terms import (
+    Fill,
     Network,
     OfferTerms,
     OrderTerms,
@@ -67,8 +71,12 @@ class Quick:
         limits = order.limits
         if len(limits) != 1 and (len(limits) != 2 or limits[0][0] == limits[1][0]):
             return False
-        seconds = 3600 * (order.duration_slots + 1)
-        highest = max(self._supply.highest_price, *(limit for _, limit in limits))
+        return self._fits_64_bits(order)
+
+    def _fits_64_bits(self, order: OrderTerms) -> bool:
+        """Whether the kernel can count with the order's values."""
+        seconds = SECONDS_PER_SLOT * (order.duration_slots + 1)
+        highest = max(self._supply.highest_price, *(limit for _, limit in order.limits))
         if 1000 * seconds * highest >= _MOST:
             return False
         data = order.data_milli_gb
@@ -76,22 +84,73 @@ class Quick:
 
     def plan(self, order: OrderTerms, now_s: int) -> Plan:
         """What the order would take now, claiming nothing."""
-        return [self.part(order, taken) for taken in self._decide([order], now_s, keep=False)]
+        plan = []
+        for _, row, start, units, numerator, value in self._decide([order], now_s, keep=False):
+            offer = self._supply.by_row[row]
+            plan.append(Part(offer, start, units, numerator, self._path(order, offer), value))
+        return plan
 
-    def claim(self, orders: Sequence[OrderTerms], now_s: int) -> list[Taken]:
-        """What the orders take one after another, claimed."""
-        return self._decide(orders, now_s, keep=True)
+    def units_of_each(self, orders: Sequence[OrderTerms], now_s: int) -> list[int]:
+        """How many units each order would take now by itself, claiming nothing."""
+        units = [0] * len(orders)
+        for place, _, _, taken, _, _ in self._decide(orders, now_s, keep=False):
+            units[place] += taken
+        return units
 
-    def part(self, order: OrderTerms, taken: Taken) -> Part:
-        """What the kernel took, as the other searches tell it."""
-        _, row, start, units, numerator, value = taken
-        offer = self._supply.by_row[row]
-        return Part(offer, start, units, numerator, self.path(order, offer), value)
+    def survey(
+        self, order: OrderTerms, offers: Sequence[OfferStock], now_s: int
+    ) -> NDArray[Any] | None:
+        """`survey.FOUND` for each offer; None where 64 bits may not hold the figures."""
+        if not self._fits_64_bits(order):
+            return None
+        seconds = conditions.seconds_taken(order, now_s)
+        limits = {
+            grade: conditions.limit_value(limit_micro, seconds)
+            for grade, limit_micro in reversed(order.limits)
+        }
+        row = np.array([self._row(order, now_s)], ORDER)[0]
+        found = np.zeros(len(offers), FOUND)
+        look_at(
+            self._supply.arrays.book,
+            row,
+            np.array([offer.row for offer in offers], np.int64),
+            np.array([limits[offer.pool.terms.grade] for offer in offers], np.int64),
+            np.array([self._transport(order, offer) for offer in offers], np.int64),
+            found,
+        )
+        return found
 
-    def path(self, order: OrderTerms, offer: OfferStock) -> PathTerms:
-        """The way of the order's data to an offer that fits it."""
+    def _transport(self, order: OrderTerms, offer: OfferStock) -> int:
         path = conditions.data_path(order, offer.pool.terms.region, self._network)
-        assert path is not None
+        nano = 0 if path is None else order.data_milli_gb * path.price_micro_per_gb
+        return SECONDS_PER_SLOT * nano
+
+    def claim(self, run: Sequence[tuple[int, OrderTerms]], now_s: int) -> list[list[Fill]]:
+        """The fills of orders, each with its event's index, one after another; claimed."""
+        fills: list[list[Fill]] = [[] for _ in run]
+        by_row = self._supply.by_row
+        taken = self._decide([order for _, order in run], now_s, keep=True)
+        for place, row, start, units, numerator, _ in taken:
+            index, order = run[place]
+            offer = by_row[row]
+            fills[place].append(
+                fill_of(
+                    order,
+                    offer.terms,
+                    offer.pool.terms,
+                    start=start,
+                    units=units,
+                    numerator=numerator,
+                    path=self._path(order, offer) if order.data_milli_gb else NO_PATH_NEEDED,
+                    now_s=now_s,
+                    event_index=index,
+                )
+            )
+        return fills
+
+    def _path(self, order: OrderTerms, offer: OfferStock) -> PathTerms:
+        path = conditions.data_path(order, offer.pool.terms.region, self._network)
+        assert path is not None, "the offer fits"
         return path
 
     def _decide(self, orders: Sequence[OrderTerms], now_s: int, *, keep: bool) -> list[Taken]:

@@ -13,6 +13,7 @@ What an engine answers are structs of msgspec, which are made several times fast
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -182,6 +183,10 @@ class Network(Protocol):
 
     def path(self, a: str, b: str, max_rtt_us: int | None) -> PathTerms | None:
         """The cheapest path between two regions within a round-trip bound, or None."""
+        ...
+
+    def alternatives(self, a: str, b: str) -> Sequence[PathTerms]:
+        """All paths that no other beats in price and round trip."""
         ...
 
 

@@ -181,9 +181,7 @@ class Loaded:
         return _seconds(book, self.orders[-last:])[0] / last * 1e6
 
     def _book(self) -> BookState:
-        book = BookState(
-            self.market.network, self.market.pools, self.market.offers, now_s=NOW_S
-        )
+        book = BookState(self.market.network, self.market.pools, self.market.offers, now_s=NOW_S)
         book.quote(self.orders[0], NOW_S)  # the kernel is there
         return book
 
