@@ -24,8 +24,10 @@ from core.slots import SECONDS_PER_SLOT
 from exchange.market import conditions
 from exchange.market.journal import Journal, fill_of
 from exchange.market.ladder import Ladder, Rung
+from exchange.market.quick import Quick
 from exchange.market.search import Part, Plan, Search
 from exchange.market.supply import OfferStock, PoolStock, Supply
+from exchange.market.survey import Found
 from exchange.market.terms import (
     BatchResult,
     CapacityReleased,
@@ -78,6 +80,7 @@ class BookState:
         self.network = network
         self._supply = Supply(max(now_s // SECONDS_PER_SLOT - _SLOTS_KEPT, 0))
         self._search = Search(self._supply, network)
+        self._quick = Quick(self._supply, network)
         for pool in pools:
             self._supply.set_pool(pool)
         for offer in offers:
@@ -129,8 +132,16 @@ class BookState:
         """
         self._set_now(now_s)
         self._journal = Journal()
-        for self._event_index, event in enumerate(events):
+        run: list[tuple[int, OrderTerms]] = []  # orders in a row that the kernel answers
+        for index, event in enumerate(events):
+            if isinstance(event, OrderEntered) and self._quick.answers(event.order):
+                run.append((index, event.order))
+                continue
+            self._enter_all(run)
+            run.clear()
+            self._event_index = index
             self._handle(event)
+        self._enter_all(run)
         return self._journal.result()
 
     def quote(self, order: OrderTerms, now_s: int) -> list[Fill]:
@@ -140,6 +151,25 @@ class BookState:
         self._set_now(now_s)
         self._event_index = 0
         return [self._fill(order, part) for part in self._plan(order)]
+
+    def units_of_each(self, orders: Sequence[OrderTerms], now_s: int) -> list[int]:
+        """How many units each order would get now by itself, changing nothing."""
+        self._set_now(now_s)
+        if all(map(self._quick.answers, orders)):
+            return self._quick.units_of_each(orders, now_s)
+        return [sum(part.units for part in self._plan(order)) for order in orders]
+
+    def answers_fast(self, order: OrderTerms) -> bool:
+        """Whether many such orders can be asked about at once."""
+        return self._quick.answers(order)
+
+    def survey(self, order: OrderTerms, offers: Sequence[int], now_s: int) -> list[Found] | None:
+        """What each of the offers, all of the order's grades, would be for the order; None where
+        its figures are too large to be counted with fast.
+        """
+        self._set_now(now_s)
+        found = self._quick.survey(order, [self._supply.offers[id_] for id_ in offers], now_s)
+        return None if found is None else [Found(*row) for row in found.tolist()]
 
     def _set_now(self, now_s: int) -> None:
         slot = now_s // SECONDS_PER_SLOT
@@ -180,6 +210,22 @@ class BookState:
 
     # Orders that come and go
 
+    def _enter_all(self, run: Sequence[tuple[int, OrderTerms]]) -> None:
+        """What `_enter` does with each, but matched in one go by the kernel."""
+        live = [entry for entry in run if not conditions.never_again(entry[1], self._now_s)]
+        fills = self._quick.claim(live, self._now_s) if live else []
+        place = 0
+        for self._event_index, order in run:
+            if place == len(live) or order is not live[place][1]:
+                self._enter(order)  # too late
+                continue
+            if order.id in self._orders:
+                raise ValueError("the order rests already")
+            left = self._journal.note_fills(order, fills[place]) if fills[place] else order
+            place += 1
+            if left is not None:
+                self._leave(order, left)
+
     def _enter(self, order: OrderTerms) -> None:
         if order.id in self._orders:
             raise ValueError("the order rests already")
@@ -187,7 +233,10 @@ class BookState:
         if reason:
             self._journal.note(order, OutcomeState.EXPIRED, reason)
             return
-        left = self._match(order)
+        self._leave(order, self._match(order))
+
+    def _leave(self, order: OrderTerms, left: OrderTerms) -> None:
+        """Let rest what an order that entered has left."""
         if left is order:
             self._journal.note_resting(order)
         if not left.remaining_units:
@@ -235,6 +284,8 @@ class BookState:
     # Matching one order
 
     def _plan(self, order: OrderTerms, only_at: PoolTerms | None = None) -> Plan:
+        if self._quick.answers(order):
+            return self._quick.plan(order, self._now_s)
         ask = self._search.ask(order, self._now_s)
         if not ask.starts:
             return []

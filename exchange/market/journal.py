@@ -5,6 +5,7 @@ Both engines keep one, so that they can differ in how they search, not in how th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from core.slots import SECONDS_PER_SLOT
@@ -40,6 +41,29 @@ class Journal:
         rests = OutcomeState.PARTIALLY_FILLED if left.remaining_units else OutcomeState.FILLED
         self.note(left, rests, filled_units=fill.units)
         return left
+
+    def note_fills(self, order: OrderTerms, fills: Sequence[Fill]) -> OrderTerms | None:
+        """Write all fills of an `anywhere` order that just entered down at once; answers what they
+        leave of it, None where that is nothing.
+        """
+        self._fills += fills
+        units, spent_micro = 0, order.spent_micro
+        for fill in fills:
+            units += fill.units
+            spent_micro += _cost(fill)
+        rest = order.remaining_units - units
+        self._outcomes[order.id] = OrderOutcome(
+            order=order.id,
+            state=OutcomeState.PARTIALLY_FILLED if rest else OutcomeState.FILLED,
+            reason="",
+            filled_units=units,
+            remaining_units=rest,
+            spent_micro=spent_micro,
+            anchor=None,
+        )
+        if not rest:
+            return None
+        return replace(order, remaining_units=rest, spent_micro=spent_micro)
 
     def note(
         self, order: OrderTerms, state: OutcomeState, reason: str = "", filled_units: int = 0
@@ -88,23 +112,24 @@ def fill_of(
     end_slot = start + slots_taken(order)
     start_s = now_s if order.on_demand else start * SECONDS_PER_SLOT
     end_s = end_slot * SECONDS_PER_SLOT
+    # Their order is that of the fields: naming sixteen of them costs as much as all the rest.
     return Fill(
-        order=order.id,
-        offer=offer.id,
-        pool=pool.id,
-        grade=pool.grade,
-        units=units,
-        start_slot=start,
-        end_slot=end_slot,
-        starts_now=order.on_demand,
-        start_s=start_s,
-        end_s=end_s,
-        price_numerator=numerator,
-        seconds=end_s - start_s,
-        transport_nano_per_unit=order.data_milli_gb * path.price_micro_per_gb,
-        links=path.links,
-        rested=rested(order, offer),
-        event_index=event_index,
+        order.id,
+        offer.id,
+        pool.id,
+        pool.grade,
+        units,
+        start,
+        end_slot,
+        order.on_demand,
+        start_s,
+        end_s,
+        numerator,
+        end_s - start_s,
+        order.data_milli_gb * path.price_micro_per_gb,
+        path.links,
+        rested(order, offer),
+        event_index,
     )
 
 
@@ -113,14 +138,17 @@ def after_fill(order: OrderTerms, fill: Fill, pool: PoolTerms) -> OrderTerms:
     anchor = order.anchor
     if anchor is None and order.placement is not Placement.ANYWHERE:
         anchor = Anchor(place_of(order.placement, pool), fill.start_slot)
-    cost_micro = trade_cost(
-        price_numerator=fill.price_numerator,
-        units=fill.units,
-        transport_nano_per_unit=fill.transport_nano_per_unit,
-    )
     return replace(
         order,
         remaining_units=order.remaining_units - fill.units,
-        spent_micro=order.spent_micro + cost_micro,
+        spent_micro=order.spent_micro + _cost(fill),
         anchor=anchor,
+    )
+
+
+def _cost(fill: Fill) -> int:
+    return trade_cost(
+        price_numerator=fill.price_numerator,
+        units=fill.units,
+        transport_nano_per_unit=fill.transport_nano_per_unit,
     )

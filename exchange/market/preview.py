@@ -15,7 +15,8 @@ from core.slots import slot_start_at
 from exchange.capacity.models import Book
 from exchange.market import intake, loading, selectors
 from exchange.market.engine import BookState
-from exchange.market.explain import Explanation, NearMiss, explain
+from exchange.market.explain import Explanation, explain
+from exchange.market.misses import NearMiss
 from exchange.market.models import Order
 from exchange.market.requests import OrderRequest
 from exchange.market.terms import Fill, Network, OrderTerms, PoolTerms

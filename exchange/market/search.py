@@ -217,7 +217,7 @@ class Search:
         possible = 0
         while start < stop:
             now_free = self.supply.free_bits(offer)
-            if now_free is not free:
+            if now_free != free:
                 free = now_free
                 window = (1 << (stop - start + slots - 1)) - 1
                 possible = runs(free >> (start - first) & window, slots)

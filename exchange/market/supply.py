@@ -1,4 +1,7 @@
-"""Pools and offers as the engine keeps them: by grade in price order, free slots as bits."""
+"""Pools and offers as the engine keeps them: by grade in price order, free slots as bits.
+
+What is sold and free lies in `arrays`, on which the kernel works too: there is no second copy.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
-from typing import Final
+from typing import Final, cast
 
 from core.slots import SECONDS_PER_SLOT, SLOTS_PER_DAY
+from exchange.market import kernel
+from exchange.market.arrays import NONE, SHORTEST, Arrays
 from exchange.market.calendar import SoldUnits
 from exchange.market.conditions import chunk_of
 from exchange.market.terms import Claim, Entry, OfferTerms, Placement, PoolTerms
 
 Tariff = tuple[tuple[int, int], ...]
 """Price numerators of a duration, cheapest first, each with the UTC hours (bits) to start at."""
-
-_SHORTEST: Final = (1, 2, 4, 8, 24)
-"""Classes of durations, each by its shortest: a tariff asks more on average for longer runs."""
 
 ANY_HOUR: Final = (1 << SLOTS_PER_DAY) - 1
 
@@ -29,20 +31,21 @@ class PoolStock:
     """A pool, what of it is sold, and its offers."""
 
     terms: PoolTerms
+    row: int
     sold: SoldUnits
     offers: dict[int, OfferStock] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class OfferStock:
-    """An offer, what of it is sold, and where it still has its smallest chunk."""
+    """An offer, and what of it is sold."""
 
     terms: OfferTerms
     pool: PoolStock
+    row: int
     sold: SoldUnits
-    free_bits: int | None = None  # a bit for each slot from the supply's first; None: not known
     tariffs: dict[int, Tariff] = field(default_factory=dict)
-    least: tuple[int, ...] = ()  # that it can ask, by class of duration (`_SHORTEST`)
+    least: tuple[int, ...] = ()  # that it can ask, by class of duration (`arrays.SHORTEST`)
     listed: bool = False
 
     def free_units(self, start: int, end: int) -> int:
@@ -76,19 +79,35 @@ class Supply:
 
     def __init__(self, first_slot: int) -> None:
         self.first_slot = first_slot
+        self.arrays = Arrays(first_slot)
         self.pools: dict[int, PoolStock] = {}
         self.offers: dict[int, OfferStock] = {}
+        self.by_row: list[OfferStock] = []
+        self.regions: dict[str, PoolTerms] = {}  # each with a pool that stands there
+        self.highest_price = 0  # of any offer there ever was
         self._shelves: dict[ShelfName, Shelf] = {}
+        self._shelf_rows: dict[ShelfName, int] = {}
+        self._stale: set[ShelfName] = set()
+        self._parties: dict[int, int] = {}
 
     def set_pool(self, terms: PoolTerms) -> PoolStock:
         """Take in a new pool, or new terms of a known one."""
         stock = self.pools.get(terms.id)
         if stock is None:
-            stock = self.pools[terms.id] = PoolStock(terms, SoldUnits(self.first_slot))
+            row = self.arrays.new_pool()
+            stock = PoolStock(terms, row, SoldUnits(self.arrays, "sold_of_pool", row))
+            self.pools[terms.id] = stock
         else:
             for offer in stock.offers.values():
                 self._unlist(offer)
             stock.terms = terms
+        self.regions.setdefault(terms.region, terms)
+        row_of_pool = self.arrays.book.pools[stock.row]
+        row_of_pool["units"] = terms.units
+        row_of_pool["region"] = list(self.regions).index(terms.region)
+        row_of_pool["green_bp"] = terms.green_share_bp
+        row_of_pool["pue_milli"] = terms.pue_milli
+        row_of_pool["reliability_bp"] = terms.reliability_bp
         self._freshen(stock)
         return stock
 
@@ -101,12 +120,15 @@ class Supply:
         if stock is not None and stock.pool is not pool:
             raise ValueError("an offer stays with its pool")
         if stock is None:
-            stock = OfferStock(terms, pool, SoldUnits(self.first_slot))
+            row = self.arrays.new_offer(pool.row)
+            stock = OfferStock(terms, pool, row, SoldUnits(self.arrays, "sold_of_offer", row))
             self.offers[terms.id] = pool.offers[terms.id] = stock
+            self.by_row.append(stock)
         else:
             self._unlist(stock)
-            stock.terms, stock.free_bits, stock.least = terms, None, ()
+            stock.terms, stock.least = terms, ()
             stock.tariffs.clear()
+        self._write(stock)
         self._list(stock)
         return stock
 
@@ -126,11 +148,7 @@ class Supply:
     def forget_before(self, slot: int) -> None:
         """Let what lies before `slot` go; it becomes the first."""
         self.first_slot = slot
-        for pool in self.pools.values():
-            pool.sold.forget_before(slot)
-        for offer in self.offers.values():
-            offer.sold.forget_before(slot)
-            offer.free_bits = None
+        self.arrays.forget_before(slot)
 
     def in_price_order(
         self, grades: Sequence[int], whole_slots: int
@@ -138,7 +156,7 @@ class Supply:
         """Open offers of the grades that are not sold out, by the least they can ask per unit-hour
         for `whole_slots` in a row or more, entry, id.
         """
-        length = bisect_right(_SHORTEST, whole_slots) - 1
+        length = length_class(whole_slots)
         return self._shelved([(grade, length) for grade in grades])
 
     def at_place(
@@ -149,16 +167,26 @@ class Supply:
 
     def free_bits(self, offer: OfferStock) -> int:
         """A bit for each slot from the first: the offer still has its smallest chunk in it."""
-        if offer.free_bits is None:
-            terms, chunk = offer.terms, chunk_of(offer.terms)
-            low, high = max(self.first_slot, terms.start_slot), terms.end_slot
-            bits = 0
-            if low < high:
-                bits = offer.sold.slots_with_at_most(terms.units - chunk, low, high)
-                of_pool = offer.pool.terms.units - chunk
-                bits &= offer.pool.sold.slots_with_at_most(of_pool, low, high)
-            offer.free_bits = bits << (low - self.first_slot)
-        return offer.free_bits
+        book = self.arrays.book
+        words = int.from_bytes(book.free[offer.row].tobytes(), "little")
+        return words >> (self.first_slot - book.base)
+
+    def shelf_row(self, grade: int, length: int) -> int:
+        """The kernel's shelf of a grade for a class of durations; `NONE`: nothing was offered."""
+        return self._shelf_rows.get((grade, length), NONE)
+
+    def party(self, organisation: int) -> int:
+        """The kernel's number of a provider; `NONE`: it offers nothing."""
+        return self._parties.get(organisation, NONE)
+
+    def freshen_shelves(self) -> None:
+        """Bring the kernel's shelves up to date."""
+        for name in self._stale:
+            rows = [offer.row for _, offer in self._shelves[name]]
+            self.arrays.fill_shelf(self._shelf_rows[name], rows)
+            shortest = SHORTEST[cast(int, name[1])]
+            kernel.sum_up(self.arrays.book, self._shelf_rows[name], shortest)
+        self._stale.clear()
 
     def set_aside(self, offers: Iterable[OfferStock]) -> None:
         """Stop looking at those that have nothing left in any slot, until something comes back."""
@@ -171,22 +199,60 @@ class Supply:
         return shelves[0] if len(shelves) == 1 else _Merged(shelves)
 
     def _add(self, claim: Claim, units: int) -> None:
-        pool = self.pools[claim.pool]
-        pool.sold.add(claim.start_slot, claim.end_slot, units)
-        self.offers[claim.offer].sold.add(claim.start_slot, claim.end_slot, units)
-        for offer in pool.offers.values():
-            offer.free_bits = None
+        self.arrays.reach(claim.end_slot)
+        offer = self.offers[claim.offer]
+        kernel.add(self.arrays.book, offer.row, claim.start_slot, claim.end_slot, units)
+
+    def _write(self, offer: OfferStock) -> None:
+        """The offer's terms into its row."""
+        terms, row = offer.terms, self.arrays.book.offers[offer.row]
+        if not offer.least:
+            offer.least = _least(terms.prices)
+        row["provider"] = self._parties.setdefault(terms.provider, len(self._parties))
+        row["entry"] = terms.entry
+        row["id"] = terms.id >> 64, terms.id & (1 << 64) - 1
+        row["units"], row["chunk"] = terms.units, chunk_of(terms)
+        row["start"], row["end"] = terms.start_slot, terms.end_slot
+        row["min_duration"] = terms.min_duration_slots
+        row["max_duration"] = terms.max_duration_slots
+        row["reclaimable"] = terms.reclaimable
+        row["least"] = offer.least
+        row["hours"] = len(terms.prices)
+        row["until"][1 : 2 * len(terms.prices) + 1] = tuple(accumulate(terms.prices * 2))
+        self.highest_price = max(self.highest_price, *terms.prices)
+        self.arrays.reach(terms.end_slot)
+        self._refresh(offer)
+
+    def _refresh(self, offer: OfferStock) -> None:
+        book = self.arrays.book
+        kernel.judge_offer(book, offer.row, self.arrays.wishes_count)
+        book.free[offer.row] = 0
+        kernel.refresh(
+            book.free,
+            book.sold_of_offer,
+            book.sold_of_pool,
+            book.offers[offer.row],
+            offer.pool.terms.units,
+            offer.row,
+            max(offer.terms.start_slot, self.first_slot) - book.base,
+            offer.terms.end_slot - book.base,
+        )
 
     def _freshen(self, pool: PoolStock) -> None:
         for offer in pool.offers.values():
-            offer.free_bits = None
+            self._refresh(offer)
             self._list(offer)
+            self._stale.update(name for name, _ in _kernel_shelves(offer) if offer.listed)
 
     def _list(self, offer: OfferStock) -> None:
         if not offer.listed and offer.terms.open and offer.pool.terms.open:
             offer.listed = True
             for name, key in _shelf_keys(offer):
                 insort(self._shelves.setdefault(name, []), (key, offer), key=_key)
+            for name, _ in _kernel_shelves(offer):
+                self._stale.add(name)
+                if name not in self._shelf_rows:
+                    self._shelf_rows[name] = self.arrays.new_shelf()
 
     def _unlist(self, offer: OfferStock) -> None:
         if offer.listed:
@@ -194,6 +260,8 @@ class Supply:
             for name, key in _shelf_keys(offer):
                 shelf = self._shelves[name]
                 del shelf[bisect_left(shelf, key, key=_key)]
+            # The kernel's shelf must not keep what is closed; what is sold out does no harm there.
+            self._stale.update(name for name, _ in _kernel_shelves(offer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +276,22 @@ class _Merged:
 
 def _shelf_keys(offer: OfferStock) -> Iterator[tuple[ShelfName, ShelfKey]]:
     terms, pool = offer.terms, offer.pool.terms
-    if not offer.least:
-        offer.least = _least(terms.prices)
-    for length, least in enumerate(offer.least):
-        yield (pool.grade, length), (least, terms.entry, terms.id)
+    yield from _kernel_shelves(offer)
     lowest = (offer.least[0], terms.entry, terms.id)
     yield (pool.grade, (Placement.SAME_POOL, pool.id)), lowest
     yield (pool.grade, (Placement.SAME_CENTRE, pool.centre)), lowest
     yield (pool.grade, (Placement.SAME_REGION, pool.region)), lowest
+
+
+def _kernel_shelves(offer: OfferStock) -> Iterator[tuple[ShelfName, ShelfKey]]:
+    grade, terms = offer.pool.terms.grade, offer.terms
+    for length, least in enumerate(offer.least):
+        yield (grade, length), (least, terms.entry, terms.id)
+
+
+def length_class(whole_slots: int) -> int:
+    """The class of durations that `whole_slots` in a row belong to."""
+    return bisect_right(SHORTEST, whole_slots) - 1
 
 
 @lru_cache(maxsize=4096)
@@ -225,16 +301,16 @@ def _least(prices: tuple[int, ...]) -> tuple[int, ...]:
     is no dearer than the whole.
     """
     if len(prices) == 1:
-        return prices * len(_SHORTEST)
+        return prices * len(SHORTEST)
     until = list(accumulate(prices * 3, initial=0))
-    longest = 2 * _SHORTEST[-1]
+    longest = 2 * SHORTEST[-1]
     cheapest = [
         min(until[hour + length] - until[hour] for hour in range(SLOTS_PER_DAY))
         for length in range(longest)
     ]
     return tuple(
         min(cheapest[length] // length for length in range(shortest, 2 * shortest))
-        for shortest in _SHORTEST
+        for shortest in SHORTEST
     )
 
 

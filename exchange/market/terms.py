@@ -7,13 +7,18 @@ epoch, prices are micro-yuan per unit-hour. `reference` says what the words do.
 Amounts inside a match are numerators without division: a *price numerator* is, for one unit, the
 sum over the slots of price x seconds; divided by 3600 it is micro-yuan.
 Transport of one unit is kept in nano-yuan (thousandths of GB x micro-yuan per GB).
+
+What an engine answers are structs of msgspec, which are made several times faster than dataclasses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from exchange.topology.paths import PathTerms
 
@@ -182,6 +187,10 @@ class Network(Protocol):
         """The cheapest path between two regions within a round-trip bound, or None."""
         ...
 
+    def alternatives(self, a: str, b: str) -> Sequence[PathTerms]:
+        """All paths that no other beats in price and round trip."""
+        ...
+
 
 # Events, in the order of the admission. A batch is what handling them one by one gives.
 
@@ -291,8 +300,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """A match that becomes a trade: units of one pool over whole slots at one price.
 
     What it costs: `exchange.pricing.engine.trade_cost(price_numerator=, units=,
@@ -317,8 +325,7 @@ class Fill:
     event_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderOutcome:
+class OrderOutcome(msgspec.Struct, frozen=True, gc=False):
     """What a batch made of one order that it touched: its state after the whole batch."""
 
     order: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from core.money import Rounding, divide
-
 SECONDS_PER_HOUR = 3600
 NANO_PER_MICRO = 1000
 
@@ -12,12 +10,12 @@ def compute_cost(*, price_numerator: int, units: int) -> int:
     """Micro-yuan for the compute of `units` at a price numerator (sum of micro per hour x seconds
     for one unit), rounded up: the most that may come to be charged.
     """
-    return divide(price_numerator * units, SECONDS_PER_HOUR, Rounding.UP)
+    return -(-price_numerator * units // SECONDS_PER_HOUR)
 
 
 def transport_cost(*, transport_nano_per_unit: int, units: int) -> int:
     """Micro-yuan for moving the data of `units`, rounded up."""
-    return divide(transport_nano_per_unit * units, NANO_PER_MICRO, Rounding.UP)
+    return -(-transport_nano_per_unit * units // NANO_PER_MICRO)
 
 
 def trade_cost(*, price_numerator: int, units: int, transport_nano_per_unit: int = 0) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exchange.market.engine import BookState
-from exchange.market.explain import NAMES, NearMiss, explain
+from exchange.market.explain import NAMES, explain
+from exchange.market.misses import NearMiss
 from exchange.market.terms import Claim, Placement
 from tests.unit.market.scene import NOW_S, SLOT, YUAN, book, offer, order, pool
 
@@ -96,7 +97,7 @@ def test_the_units_that_would_be_filled_now():
 @pytest.mark.parametrize(
     ("facts", "wish", "change", "value"),
     [
-        ({"region": "luoyang"}, {"rtt_region": "zhengzhou", "max_rtt_us": 650}, "circle", 1_750),
+        ({"region": "luoyang"}, {"rtt_region": "zhengzhou", "max_rtt_us": 650}, "circle", 1_700),
         ({"region": "luoyang"}, {"regions_excluded": frozenset({"luoyang"})}, "region", "luoyang"),
         ({"region": "luoyang"}, {"regions_allowed": frozenset()}, "region", "luoyang"),
         ({"green_share_bp": 3_000}, {"min_green_share_bp": 5_000}, "green", 3_000),
