@@ -26,6 +26,7 @@ TASK_MODULES = (
     "ledger.tasks",
     "exchange.capacity.tasks",
     "exchange.market.tasks",
+    "exchange.market.orderly.tasks",
     "exchange.scheduling.tasks",
     "billing.rating.tasks",
     "billing.settlement.tasks",
@@ -46,6 +47,9 @@ BEAT_SCHEDULE = {
     "gives up centres that fell silent": _every(1, "exchange.capacity.tasks.sweep_silent_centres"),
     "wakes books with something waiting": _every(1, "exchange.market.tasks.sweep_books"),
     "puts overdue orders before their books": _every(1, "exchange.market.tasks.expire"),
+    "publishes the index of hours that are over": _every(
+        5, "exchange.market.orderly.tasks.publish_index"
+    ),
     "pulls leases from trades": _every(1, "exchange.scheduling.tasks.pull_leases"),
     "ends leases that are due": _every(1, "exchange.scheduling.tasks.end_due_leases"),
     "lets leases follow their centres": _every(1, "exchange.scheduling.tasks.suspend_and_resume"),

@@ -12,6 +12,7 @@ from exchange.capacity.models import (
     PoolDay,
 )
 from exchange.market.models import Admission, Offer, Order, Trade, TradeRelease
+from exchange.market.orderly.models import Halt, IndexHour, IndexPublication, OrderLimit
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
 from exchange.topology.models import Link, Region
@@ -25,12 +26,16 @@ __all__ = [
     "DeviceFigure",
     "DeviceModel",
     "Grade",
+    "Halt",
+    "IndexHour",
+    "IndexPublication",
     "Lease",
     "LeaseAccess",
     "LeaseEvent",
     "Link",
     "Offer",
     "Order",
+    "OrderLimit",
     "Pool",
     "PoolDay",
     "Region",
