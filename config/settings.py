@@ -269,6 +269,8 @@ REST_FRAMEWORK = {
 # How many proxies in front of the web server are trusted to name the caller's address.
 TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES", "0"))
 RATE_LIMIT_PER_MINUTE = int(os.environ.get("RATE_LIMIT_PER_MINUTE", "6000"))
+# How many live orders an organisation may have, where it has no limit of its own.
+OPEN_ORDERS_PER_ORGANISATION = int(os.environ.get("OPEN_ORDERS_PER_ORGANISATION", "10000"))
 RATE_LIMIT_REGISTRATIONS_PER_HOUR = int(os.environ.get("RATE_LIMIT_REGISTRATIONS_PER_HOUR", "30"))
 # How long the events of the streams are kept; the database keeps a week in any case.
 OUTBOX_KEEP_DAYS = max(7, int(os.environ.get("OUTBOX_KEEP_DAYS", "30")))
@@ -288,6 +290,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "OrderStateEnum": "exchange.market.models.OrderState",
+        "TradingStateEnum": "api.v1.market.orderly_serializers.HALT_STATES",
         "OfferStateEnum": "exchange.market.models.OfferState",
         "PoolStateEnum": "exchange.capacity.models.PoolState",
         "LeaseStateEnum": "exchange.scheduling.models.LeaseState",

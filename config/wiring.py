@@ -26,6 +26,7 @@ TASK_MODULES = (
     "ledger.tasks",
     "exchange.capacity.tasks",
     "exchange.market.tasks",
+    "exchange.market.orderly.tasks",
     "exchange.market.standing.tasks",
     "exchange.scheduling.tasks",
     "billing.rating.tasks",
@@ -48,6 +49,9 @@ BEAT_SCHEDULE = {
     "wakes books with something waiting": _every(1, "exchange.market.tasks.sweep_books"),
     "puts overdue orders before their books": _every(1, "exchange.market.tasks.expire"),
     "rolls standing orders": _every(2, "exchange.market.standing.tasks.roll"),
+    "publishes the index of hours that are over": _every(
+        5, "exchange.market.orderly.tasks.publish_index"
+    ),
     "pulls leases from trades": _every(1, "exchange.scheduling.tasks.pull_leases"),
     "ends leases that are due": _every(1, "exchange.scheduling.tasks.end_due_leases"),
     "lets leases follow their centres": _every(1, "exchange.scheduling.tasks.suspend_and_resume"),

@@ -19,6 +19,7 @@ from exchange.market.models import (
     Trade,
     TradeRelease,
 )
+from exchange.market.orderly.models import Halt, IndexHour, IndexPublication, OrderLimit
 from exchange.market.standing.models import StandingOrder, StandingRoll
 from exchange.pricing.models import RuleSet
 from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
@@ -33,6 +34,9 @@ __all__ = [
     "DeviceFigure",
     "DeviceModel",
     "Grade",
+    "Halt",
+    "IndexHour",
+    "IndexPublication",
     "Lease",
     "LeaseAccess",
     "LeaseEvent",
@@ -40,6 +44,7 @@ __all__ = [
     "Offer",
     "Order",
     "OrderAmendment",
+    "OrderLimit",
     "Pool",
     "PoolDay",
     "Region",

@@ -79,6 +79,9 @@ class Book(models.Model):
 
     ``admitted`` is the number of the newest batch whose events are fixed, ``version`` that of the
     newest batch whose trades are written; ``version`` is compared and set by the writer.
+
+    ``halts_in_force`` is what the matcher knows of halts as of ``version``: the id of each, with
+    the regions that it covers (null: the whole book). Only the writer of a batch changes it.
     """
 
     id = models.AutoField(primary_key=True)
@@ -86,6 +89,13 @@ class Book(models.Model):
     resource_class = models.CharField(max_length=16, choices=ResourceClass.choices)
     admitted = models.BigIntegerField(default=0)
     version = models.BigIntegerField(default=0)
+    halts_in_force = models.JSONField(default=dict, db_default={})
+    band_bp = models.PositiveIntegerField(
+        null=True, help_text="how far a price may lie from the index, both ways; null: any price"
+    )
+    index_min_unit_hours = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="with less volume an hour's index is carried forward"
+    )
 
     class Meta:
         ordering = ["id"]
@@ -94,10 +104,25 @@ class Book(models.Model):
                 condition=Q(version__lte=F("admitted")) & Q(admitted__lte=F("version") + 1),
                 name="book_has_at_most_one_open_batch",
             ),
+            models.CheckConstraint(
+                condition=Q(band_bp__isnull=True) | Q(band_bp__gte=1, band_bp__lte=100_000),
+                name="book_band_is_a_band",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing is matched in the whole book."""
+        return None in self.halts_in_force.values()
+
+    def sells_in(self, region: str) -> bool:
+        """Whether no halt covers ``region``."""
+        return not any(
+            regions is None or region in regions for regions in self.halts_in_force.values()
+        )
 
 
 class Grade(models.Model):
@@ -233,7 +258,8 @@ class PoolDay(models.Model):
 
 
 class BookEventKind(models.TextChoices):
-    """What may enter a book. Within a batch, capacity comes first, then the order of arrival."""
+    """What may enter a book. Within a batch, halts come first, then capacity, then the order of
+    arrival."""
 
     POOL_CHANGED = "pool_changed", "Pool changed"  # payload: inbox.pool_terms
     CAPACITY_RELEASED = "capacity_released", "Capacity released"  # a lease ended before its time
@@ -246,6 +272,9 @@ class BookEventKind(models.TextChoices):
     ORDER_AMENDED = "order_amended", "Order amended"  # payload: the amendment
     ORDER_CANCELLED = "order_cancelled", "Order cancelled"
     ORDER_EXPIRED = "order_expired", "Order expired"
+    # Of the whole book or of some regions; payload: {"regions": codes, or null for the book}.
+    TRADING_HALTED = "trading_halted", "Trading halted"
+    TRADING_RESUMED = "trading_resumed", "Trading resumed"
 
 
 class BookEvent(models.Model):

@@ -4,6 +4,7 @@ the catalogue is public. ``search.py`` is the buyers' view over all providers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
@@ -29,7 +30,8 @@ SLOTS_PER_DAY = 24
 
 # Every order asks this; as a query of models it is a tenth of what placing an order costs.
 _GRADES_NAMED = """
-    SELECT g.code, g.id, b.id, b.code, b.resource_class, b.admitted, b.version
+    SELECT g.code, g.id, b.id, b.code, b.resource_class, b.admitted, b.version,
+           b.halts_in_force, b.band_bp
       FROM exchange_grade g
       JOIN exchange_book b ON b.id = g.book_id
      WHERE g.code = ANY(%s)
@@ -116,7 +118,9 @@ def grades_named(codes: Iterable[str]) -> dict[str, NamedGrade]:
     with connection.cursor() as cursor:
         cursor.execute(_GRADES_NAMED, [list(codes)])
         rows = cursor.fetchall()
-    names = ("id", "code", "resource_class", "admitted", "version")
+    # Read without models, JSON comes as its text.
+    rows = [(*row[:7], json.loads(row[7]), row[8]) for row in rows]
+    names = ("id", "code", "resource_class", "admitted", "version", "halts_in_force", "band_bp")
     return {
         code: NamedGrade(id_, Book.from_db(connection.alias, names, book))
         for code, id_, *book in rows

@@ -18,15 +18,20 @@ from exchange.market.models import Admission, Order, OrderState
 
 BATCH_EVENTS = 2000
 
-# Capacity comes first, whatever the order of arrival: nothing is sold that was taken back before.
+# Halts come first, whatever the order of arrival: nothing more is matched once one is admitted.
+# Then capacity: nothing is sold that was taken back before.
+_HALTS = [BookEventKind.TRADING_HALTED.value]
 _CAPACITY_FIRST = [BookEventKind.POOL_CHANGED.value, BookEventKind.CAPACITY_RELEASED.value]
 
 _ADMIT = """
     UPDATE exchange_bookevent e SET batch = %(batch)s, position = chosen.position
-      FROM (SELECT id, row_number() OVER (ORDER BY kind = ANY(%(first)s) DESC, id) - 1 AS position
+      FROM (SELECT id, row_number() OVER (
+                   ORDER BY kind = ANY(%(halts)s) DESC, kind = ANY(%(first)s) DESC, id) - 1
+                   AS position
               FROM (SELECT id, kind FROM exchange_bookevent
                      WHERE book_id = %(book)s AND batch IS NULL
-                     ORDER BY kind = ANY(%(first)s) DESC, id LIMIT %(limit)s) waiting) chosen
+                     ORDER BY kind = ANY(%(halts)s) DESC, kind = ANY(%(first)s) DESC, id
+                     LIMIT %(limit)s) waiting) chosen
      WHERE e.id = chosen.id
 """
 
@@ -108,6 +113,7 @@ def _admit_waiting(book: Book) -> int:
             {
                 "batch": book.admitted + 1,
                 "book": book.id,
+                "halts": _HALTS,
                 "first": _CAPACITY_FIRST,
                 "limit": BATCH_EVENTS,
             },

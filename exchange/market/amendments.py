@@ -26,8 +26,10 @@ from core.ids import derived_id
 from core.money import Rounding, divide, to_decimal, to_micro
 from core.slots import SECONDS_PER_SLOT, is_slot_boundary, slot_at_or_after, slot_of, slot_start_at
 from exchange.market import intake
+from exchange.market.broken import Rules
 from exchange.market.errors import OrderRefused
 from exchange.market.models import AmendmentState, Order, OrderAmendment
+from exchange.market.orderly import banding
 from exchange.market.requests import AmendRequest
 from exchange.market.selectors import grade_codes
 from exchange.market.terms import OrderOutcome
@@ -59,7 +61,7 @@ _APPLY = """
 
 def amendment_of(order: Order, request: AmendRequest, *, now: datetime) -> OrderAmendment:
     """The unsaved amendment of a locked order; ``OrderRefused`` names every rule that it breaks."""
-    rules = intake.Rules([])
+    rules = Rules([])
     wanted = copy(order)
     _limits(wanted, request, rules)
     _quantities(wanted, request, rules)
@@ -75,6 +77,8 @@ def amendment_of(order: Order, request: AmendRequest, *, now: datetime) -> Order
             f"the order could cost more than {to_decimal(intake.MAX_HELD_MICRO):f} yuan",
             "ask for fewer units, or a lower limit",
         )
+    if not rules.problems and "grades" in request.named and not request.allow_outside_band:
+        banding.check_order(wanted, rules)
     if rules.problems:
         raise OrderRefused("The amendment breaks rules of the market.", fields=rules.problems)
     newest = order.amendments.order_by("-number").values_list("number", flat=True).first()
@@ -199,7 +203,7 @@ def _no_higher(before: int | None, after: int | None) -> bool:
     return before is None or (after is not None and after <= before)
 
 
-def _limits(wanted: Order, request: AmendRequest, rules: intake.Rules) -> None:
+def _limits(wanted: Order, request: AmendRequest, rules: Rules) -> None:
     if "grades" not in request.named:
         return
     codes = grade_codes()
@@ -219,7 +223,7 @@ def _limits(wanted: Order, request: AmendRequest, rules: intake.Rules) -> None:
     wanted.limit_prices = list(limits.values())
 
 
-def _quantities(wanted: Order, request: AmendRequest, rules: intake.Rules) -> None:
+def _quantities(wanted: Order, request: AmendRequest, rules: Rules) -> None:
     if "units" in request.named:
         wanted.units = request.units
     rules.require(
@@ -249,7 +253,7 @@ def _quantities(wanted: Order, request: AmendRequest, rules: intake.Rules) -> No
     )
 
 
-def _window(wanted: Order, request: AmendRequest, rules: intake.Rules, now: datetime) -> None:
+def _window(wanted: Order, request: AmendRequest, rules: Rules, now: datetime) -> None:
     for field, column in (
         ("earliest_start_at", "earliest_slot"),
         ("latest_end_at", "latest_slot"),
@@ -288,7 +292,7 @@ def _window(wanted: Order, request: AmendRequest, rules: intake.Rules, now: date
     )
 
 
-def _life(wanted: Order, request: AmendRequest, rules: intake.Rules, now: datetime) -> None:
+def _life(wanted: Order, request: AmendRequest, rules: Rules, now: datetime) -> None:
     if "time_in_force" in request.named:
         wanted.time_in_force = request.time_in_force
         if request.time_in_force != "gtd":

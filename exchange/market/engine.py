@@ -53,6 +53,8 @@ from exchange.market.terms import (
     PoolChanged,
     PoolTerms,
     TimeInForce,
+    TradingHalted,
+    TradingResumed,
 )
 from exchange.market.together import plan_at, plan_together
 from exchange.market.walk import settle_on
@@ -206,7 +208,12 @@ class BookState:
                 pool = self._supply.pools[pool_id]
                 self._reach_out(pool, list(pool.offers.values()), range(start, end))
             case ClockTicked():
-                self._tick()
+                self._ask(self._on_demand)
+            case TradingHalted(pools):
+                self._open(pools, is_open=False)
+            case TradingResumed(pools):
+                self._open(pools, is_open=True)
+                self._ask(self._orders)
 
     # Orders that come and go
 
@@ -392,9 +399,14 @@ class BookState:
         transport = SECONDS_PER_SLOT * order.data_milli_gb * path.price_micro_per_gb
         return Fraction(transport, 1000 * seconds) - limit_micro
 
-    def _tick(self) -> None:
+    def _open(self, pools: Iterable[int], *, is_open: bool) -> None:
+        for pool_id in pools:
+            self._supply.set_pool(replace(self._supply.pools[pool_id].terms, open=is_open))
+        self._search.forget_verdicts()
+
+    def _ask(self, order_ids: Iterable[int]) -> None:
         asked = []
-        for order_id in self._on_demand:
+        for order_id in order_ids:
             order = self._orders[order_id]
             asked.append((-max(limit for _, limit in order.limits), order.entry, order_id))
         for _, _, order_id in sorted(asked):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,8 +13,10 @@ from core.money import Rounding, divide, to_decimal, to_micro
 from core.slots import SECONDS_PER_SLOT, is_slot_boundary, slot_at_or_after, slot_of, slot_start_at
 from exchange.capacity import selectors as capacity
 from exchange.capacity.models import Pool, PoolState
+from exchange.market.broken import Rules
 from exchange.market.errors import OfferRefused, OrderRefused
 from exchange.market.models import Offer, OfferState, Order
+from exchange.market.orderly import banding
 from exchange.market.requests import OfferRequest, OrderRequest
 from exchange.topology import selectors as topology
 
@@ -25,20 +26,6 @@ MAX_PRICE_MICRO = 1_000_000 * 1_000_000
 MAX_HELD_MICRO = 10**17
 MAX_GRADES = 50
 ROUNDED_UP_AT_MOST = 2  # a fill rounds compute and transport up to a micro-yuan each
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Collects every broken rule of one request, so that one answer names them all."""
-
-    problems: list[FieldProblem]
-    prefix: str = ""
-
-    def require(self, holds: bool, field: str, rule: str, mend: str) -> bool:
-        """Note the rule as broken unless it ``holds``; says which it was."""
-        if not holds:
-            self.problems.append(FieldProblem(self.prefix + field, rule, mend))
-        return holds
 
 
 def hold_micro(
@@ -92,14 +79,9 @@ def order_of(request: OrderRequest, *, buyer_id: UUID, now: datetime) -> Order:
         raise OrderRefused("The order breaks rules of the market.", fields=rules.problems)
     order = _unsaved(request, grades, regions, window, buyer_id=buyer_id, now=now)
     order.held_micro = order_hold(order, remaining_units=order.units, spent_micro=0)
-    rules.require(
-        order.held_micro <= MAX_HELD_MICRO,
-        "units",
-        f"the order could cost more than {to_decimal(MAX_HELD_MICRO):f} yuan",
-        "ask for fewer units or hours, or a lower limit",
-    )
+    _check_against_the_market(order, request, rules)
     if rules.problems:
-        raise OrderRefused("The order is absurdly large.", fields=rules.problems)
+        raise OrderRefused("The order breaks rules of the market.", fields=rules.problems)
     return order
 
 
@@ -151,6 +133,25 @@ def _unsaved(
         ),
         placed_at=now,
     )
+
+
+def _check_against_the_market(order: Order, request: OrderRequest, rules: Rules) -> None:
+    """What depends on the whole order and on how the market stands: cost, a halt, the band."""
+    if not rules.require(
+        order.held_micro <= MAX_HELD_MICRO,
+        "units",
+        f"the order could cost more than {to_decimal(MAX_HELD_MICRO):f} yuan",
+        "ask for fewer units or hours, or a lower limit",
+    ):
+        return
+    rules.require(
+        request.time_in_force not in ("ioc", "fok") or not order.book.is_halted,
+        "time_in_force",
+        f"trading in the book {order.book.code} is halted: nothing can be filled at once",
+        "send gtc or gtd, which wait until trading goes on, or try again later",
+    )
+    if not request.allow_outside_band:
+        banding.check_order(order, rules)
 
 
 def _grades(request: OrderRequest, rules: Rules) -> list[capacity.NamedGrade]:
@@ -351,6 +352,7 @@ def offers_of(
     """
     problems: list[FieldProblem] = []
     offers = []
+    bands = banding.OfferBands(pools.values())
     for index, request in enumerate(requests):
         rules = Rules(problems, f"offers[{index}]." if len(requests) > 1 else "")
         broken_before = len(problems)
@@ -362,6 +364,8 @@ def offers_of(
             "name a pool of your own that is not withdrawn",
         )
         check_offer_terms(request, rules, pool_units=pool.units if pool else None, now=now)
+        if pool is not None and not request.allow_outside_band:
+            bands.check(pool, request.prices_micro, rules, is_reclaimable=request.is_reclaimable)
         if pool is not None and len(problems) == broken_before:
             offers.append(_offer(request, pool, provider_id, now))
     if problems:

@@ -41,7 +41,7 @@ def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = 
     )
 
 
-def pool_terms(pool: Pool, told: Mapping[str, Any]) -> PoolTerms:
+def pool_terms(pool: Pool, told: Mapping[str, Any], *, is_halted: bool = False) -> PoolTerms:
     """A pool, its centre loaded, with what its book has been ``told`` of it."""
     return PoolTerms(
         id=pool.id.int,
@@ -53,6 +53,7 @@ def pool_terms(pool: Pool, told: Mapping[str, Any]) -> PoolTerms:
         green_share_bp=told["green_share_bp"],
         pue_milli=told["pue_milli"],
         reliability_bp=told["reliability_bp"],
+        open=not is_halted,
     )
 
 
@@ -129,7 +130,10 @@ def _entry_of(row: Offer | Order) -> Entry:
 
 def _pools(book: Book) -> Iterable[PoolTerms]:
     pools = Pool.objects.filter(grade__book=book).exclude(book_terms={}).select_related("centre")
-    return [pool_terms(pool, pool.book_terms) for pool in pools]
+    return [
+        pool_terms(pool, pool.book_terms, is_halted=not book.sells_in(pool.centre.region_id))
+        for pool in pools
+    ]
 
 
 def _resting_orders(book: Book) -> Iterable[OrderTerms]:

@@ -39,7 +39,7 @@ def offer_for_update(actor: Actor, offer_id: UUID) -> Offer:
     """The caller's own offer, locked; ``NotFound`` where it is not theirs."""
     offer = (
         Offer.objects.select_for_update(of=("self",))
-        .select_related("pool")
+        .select_related("pool__grade__book", "pool__centre")
         .filter(id=offer_id, provider_id=actor.organisation_id)
         .first()
     )

@@ -232,6 +232,9 @@ class Order(models.Model):
                 name="order_to_expire",
             ),
             models.Index(fields=["buyer", "id"], name="order_of_buyer"),
+            models.Index(
+                fields=["buyer"], condition=Q(state__in=ORDER_LIVE), name="order_live_of_buyer"
+            ),
             # Rows lie in the order of their time: ranges of blocks find a day, and cost no write.
             BrinIndex("placed_at", name="order_by_time", autosummarize=True, pages_per_range=16),
         ]

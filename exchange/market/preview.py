@@ -18,6 +18,7 @@ from exchange.market.engine import BookState
 from exchange.market.explain import Explanation, explain
 from exchange.market.misses import NearMiss
 from exchange.market.models import Order
+from exchange.market.orderly import banding
 from exchange.market.requests import OrderRequest
 from exchange.market.terms import Fill, Network, OrderTerms, PoolTerms
 from exchange.pricing.engine import compute_cost, transport_cost
@@ -91,7 +92,8 @@ def preview_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Prev
     if actor.organisation_id is None:
         raise NotFound("There is no organisation to preview for.")
     order = intake.order_of(request, buyer_id=actor.organisation_id, now=now)
-    return _answer(order, now)
+    outside = banding.outside(order) if request.allow_outside_band else []
+    return _answer(order, now, outside)
 
 
 def explain_order(*, actor: Actor, order_id: UUID, now: datetime) -> Preview:
@@ -102,7 +104,7 @@ def explain_order(*, actor: Actor, order_id: UUID, now: datetime) -> Preview:
     return _answer(order, now)
 
 
-def _answer(order: Order, now: datetime) -> Preview:
+def _answer(order: Order, now: datetime, outside: Sequence[str] = ()) -> Preview:
     now_s = math.ceil(now.timestamp())
     network = topology.network()
     state = _state(order.book_id, network, now_s)
@@ -123,7 +125,7 @@ def _answer(order: Order, now: datetime) -> Preview:
         pools_that_fit=told.pools_that_fit,
         tests={test.name: test.turned_away for test in told.tests if test.turned_away},
         nearest=[_nearest(miss, codes) for miss in told.near_misses],
-        warnings=_warnings(terms, told, fills),
+        warnings=[*_halted(order.book), *outside, *_warnings(terms, told, fills)],
     )
 
 
@@ -185,6 +187,12 @@ def _nearest(miss: NearMiss, codes: dict[int, str]) -> NearestChange:
 
 def _limit(miss: NearMiss) -> object:
     return to_decimal(int(str(miss.value)))
+
+
+def _halted(book: Book) -> list[str]:
+    if book.is_halted:
+        return [f"Trading in the book {book.code} is halted; the order would wait."]
+    return ["Trading is halted in some regions."] if book.halts_in_force else []
 
 
 def _warnings(terms: OrderTerms, told: Explanation, fills: Sequence[PreviewFill]) -> list[str]:

@@ -29,7 +29,8 @@ of their limit for the pool's grade net of transport per unit-hour, then entry, 
 (for released capacity: at a start whose slots touch those released). A reached order is matched
 against the whole book, a `same_*` one at the place of that pool only, since nothing happened
 elsewhere. `ClockTicked` asks the resting on-demand orders, by their highest limit, then entry, then
-id, and matches each against the whole book.
+id, and matches each against the whole book. `TradingResumed` first opens all its pools, then asks
+every resting order in the same way.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ from exchange.market.terms import (
     PoolChanged,
     PoolTerms,
     TimeInForce,
+    TradingHalted,
+    TradingResumed,
 )
 from exchange.pricing.engine import trade_cost
 
@@ -154,7 +157,12 @@ class ReferenceBook:
                 pool = self.pools[pool_id]
                 self._reach_out(pool, self._offers_of(pool), range(start, end))
             case ClockTicked():
-                self._tick()
+                self._ask([order for order in self.orders.values() if order.on_demand])
+            case TradingHalted(pools):
+                self._open(pools, is_open=False)
+            case TradingResumed(pools):
+                self._open(pools, is_open=True)
+                self._ask(self.orders.values())
 
     # Orders that come and go
 
@@ -220,11 +228,13 @@ class ReferenceBook:
                 return True
         return False
 
-    def _tick(self) -> None:
+    def _open(self, pools: Iterable[int], *, is_open: bool) -> None:
+        for pool_id in pools:
+            self.pools[pool_id] = replace(self.pools[pool_id], open=is_open)
+
+    def _ask(self, orders: Iterable[OrderTerms]) -> None:
         asked = [
-            (-max(limit for _, limit in order.limits), order.entry, order.id)
-            for order in self.orders.values()
-            if order.on_demand
+            (-max(limit for _, limit in order.limits), order.entry, order.id) for order in orders
         ]
         for _, _, order_id in sorted(asked):
             self._match(self.orders[order_id])

@@ -43,6 +43,7 @@ class OrderRequest:
     time_in_force: str = "gtc"
     good_till_at: datetime | None = None
     client_reference: str = ""
+    allow_outside_band: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class AmendRequest:
     max_cost_micro: int | None = None
     time_in_force: str = "gtc"
     good_till_at: datetime | None = None
+    allow_outside_band: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +77,4 @@ class OfferRequest:
     min_chunk_units: int = 1
     is_reclaimable: bool = False
     reclaim_notice_seconds: int | None = None
+    allow_outside_band: bool = False

@@ -20,6 +20,7 @@ from core.slots import slot_start_at
 from exchange.capacity import inbox
 from exchange.capacity.models import BookEventKind, Pool
 from exchange.market import amendments, intake, locks
+from exchange.market.broken import Rules
 from exchange.market.errors import (
     AmendmentUnderWay,
     OfferNotChangeable,
@@ -28,6 +29,9 @@ from exchange.market.errors import (
     OrderVersionStale,
 )
 from exchange.market.models import Offer, OfferState, Order, OrderAmendment
+from exchange.market.orderly import selectors as orderly
+from exchange.market.orderly.banding import OfferBands
+from exchange.market.orderly.errors import TooManyOpenOrders
 from exchange.market.requests import AmendRequest, OfferRequest, OrderRequest
 from exchange.market.states import ORDER_LIVE
 from exchange.pricing import chart
@@ -65,11 +69,13 @@ def place_order(
             "grades": [limit.grade for limit in request.grades],
             "limits": [str(price) for price in order.limit_prices],
             "held": str(to_decimal(order.held_micro)),
+            **_passes_band(request),
         },
         now=now,
     )
     # Last, since it locks the buyer's account until the end of the transaction.
     _hold(order, region, now)
+    _require_room(buyer_id)
     return order
 
 
@@ -155,7 +161,7 @@ def create_offers(*, actor: Actor, requests: Sequence[OfferRequest], now: dateti
     own = Pool.objects.filter(
         id__in={request.pool for request in requests}, centre__provider_id=provider_id
     )
-    pools = {pool.id: pool for pool in own.select_related("grade")}
+    pools = {pool.id: pool for pool in own.select_related("grade__book", "centre")}
     offers = intake.offers_of(requests, provider_id=provider_id, pools=pools, now=now)
     Offer.objects.bulk_create(offers, batch_size=2000)
     by_book: dict[int, list[inbox.InboxEvent]] = {}
@@ -170,10 +176,10 @@ def create_offers(*, actor: Actor, requests: Sequence[OfferRequest], now: dateti
             action="offer.create",
             subject_kind="offer",
             subject_id=offer.id,
-            after=_facts(offer),
+            after=_facts(offer) | _passes_band(request),
             now=now,
         )
-        for offer in offers
+        for offer, request in zip(offers, requests, strict=True)
     )
     return offers
 
@@ -188,14 +194,18 @@ def change_offer(*, actor: Actor, offer_id: UUID, changes: dict[str, Any], now: 
     offer = locks.offer_for_update(actor, offer_id)
     _require_state(offer, OfferState.PENDING, OfferState.OPEN, OfferState.PAUSED)
     wanted = replace(_request_of(offer), **changes)
-    rules = intake.Rules([])
+    rules = Rules([])
     intake.check_offer_terms(wanted, rules, pool_units=offer.pool.units, now=now)
+    if "prices_micro" in changes and not wanted.allow_outside_band:
+        OfferBands([offer.pool]).check(
+            offer.pool, wanted.prices_micro, rules, is_reclaimable=wanted.is_reclaimable
+        )
     if rules.problems:
         raise OfferRefused("The offer breaks rules of the market.", fields=rules.problems)
     terms = intake.offer_terms(wanted)
     payload = terms | {"prices": [str(price) for price in terms["prices"]]}
     _tell_book(offer, BookEventKind.OFFER_CHANGED, payload, now)
-    _record(actor, "offer.change", offer, payload, now)
+    _record(actor, "offer.change", offer, payload | _passes_band(wanted), now)
     return offer
 
 
@@ -288,6 +298,25 @@ def _replace_hold(order: Order, amendment: OrderAmendment, region: str, now: dat
     order.save(update_fields=["hold_id"])
 
 
+def _require_room(buyer_id: UUID) -> None:
+    """Refuse an order above the organisation's limit, this one counted.
+
+    The hold came first: it has the buyer's account locked, so that no two orders of one buyer
+    count at the same time.
+    """
+    count, most = orderly.open_orders(buyer_id)
+    if count > most:
+        raise TooManyOpenOrders(
+            f"The organisation may have {most} live orders. Cancel some, or wait until they are "
+            "filled; the operator can raise the limit.",
+            limit=most,
+        )
+
+
+def _passes_band(request: OrderRequest | OfferRequest) -> dict[str, Any]:
+    return {"allow_outside_band": True} if request.allow_outside_band else {}
+
+
 def _move_offer(
     actor: Actor, offer_id: UUID, kind: BookEventKind, action: str, now: datetime
 ) -> Offer:
@@ -349,6 +378,7 @@ def _request_of(offer: Offer) -> OfferRequest:
 def _facts(offer: Offer) -> dict[str, Any]:
     facts = asdict(_request_of(offer))
     facts["prices_micro"] = list(facts["prices_micro"])
+    del facts["allow_outside_band"]  # said of an act, not of an offer
     return facts | {
         "state": offer.state,
         "pool": str(offer.pool_id),

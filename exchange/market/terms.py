@@ -51,6 +51,8 @@ __all__ = [
     "PoolTerms",
     "Rested",
     "TimeInForce",
+    "TradingHalted",
+    "TradingResumed",
 ]
 
 Entry = tuple[int, int]
@@ -285,6 +287,20 @@ class ClockTicked:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class TradingHalted:
+    """Nothing more is sold from these pools until trading is resumed."""
+
+    pools: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TradingResumed:
+    """These pools sell again, all at once; then resting orders are matched, as by a tick."""
+
+    pools: tuple[int, ...]
+
+
 Event = (
     OrderEntered
     | OrderCancelled
@@ -297,6 +313,8 @@ Event = (
     | PoolChanged
     | CapacityReleased
     | ClockTicked
+    | TradingHalted
+    | TradingResumed
 )
 
 

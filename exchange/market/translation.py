@@ -26,6 +26,8 @@ from exchange.market.terms import (
     OrderEntered,
     OrderExpired,
     PoolChanged,
+    TradingHalted,
+    TradingResumed,
 )
 
 _AMENDED = BookEventKind.ORDER_AMENDED
@@ -42,6 +44,8 @@ class Translation:
     new_entries: dict[UUID, Entry] = field(default_factory=dict)  # of amended orders
     changed_offers: dict[UUID, Offer] = field(default_factory=dict)
     changed_pools: dict[UUID, Pool] = field(default_factory=dict)
+    halts_in_force: dict[str, list[str] | None] = field(default_factory=dict)
+    halts_and_resumptions: list[BookEvent] = field(default_factory=list)
 
 
 def translate(batch: Batch) -> Translation:
@@ -52,6 +56,7 @@ def translate(batch: Batch) -> Translation:
 class _Translator:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
+        self.book = batch.book
         self.result = Translation()
         subjects: dict[str, set[UUID]] = {}
         for event in batch.events:
@@ -61,6 +66,7 @@ class _Translator:
         self.pools = Pool.objects.select_related("centre").in_bulk(subjects.get("pool", ()))
         asked = [e.payload["amendment"] for e in batch.events if e.kind == _AMENDED]
         self.amendments = OrderAmendment.objects.in_bulk(asked) if asked else {}
+        self.known_pools: dict[UUID, Pool] | None = None  # read where a halt asks for them
         released = [e.id for e in batch.events if e.kind == BookEventKind.CAPACITY_RELEASED]
         self.releases = {
             release.event_id: release
@@ -70,33 +76,39 @@ class _Translator:
         }
 
     def run(self) -> Translation:
-        for event in self.batch.events:
+        # Halts stand before everything in their batch, also before capacity that entered it late.
+        for event in sorted(self.batch.events, key=_is_no_halt):
             said = self._say(event)
             if said is not None:
                 self.result.events.append(said)
         if self.batch.ticks:
             self.result.events.append(ClockTicked())
+        self.result.halts_in_force = self.book.halts_in_force
         return self.result
 
     def _say(self, event: BookEvent) -> Event | None:  # noqa: PLR0911  a table of kinds
         match BookEventKind(event.kind):
             case BookEventKind.ORDER_ENTERED:
                 return self._order_entered(event)
-            case BookEventKind.ORDER_CANCELLED:
-                return OrderCancelled(event.subject_id.int, "by the buyer")
-            case BookEventKind.ORDER_EXPIRED:
-                return OrderExpired(event.subject_id.int, "its time is over")
+            case BookEventKind.ORDER_CANCELLED | BookEventKind.ORDER_EXPIRED:
+                return _taken_out(event)
             case BookEventKind.ORDER_AMENDED:
                 return self._order_amended(event)
             case BookEventKind.POOL_CHANGED:
-                pool = self.pools[event.subject_id]
-                pool.book_terms = event.payload
-                self.result.changed_pools[pool.id] = pool
-                return PoolChanged(loading.pool_terms(pool, event.payload))
+                return self._pool_changed(event)
             case BookEventKind.CAPACITY_RELEASED:
                 return _released(self.releases[event.id])
+            case BookEventKind.TRADING_HALTED | BookEventKind.TRADING_RESUMED:
+                return self._halted_or_resumed(event)
             case _:
                 return self._offer_event(event)
+
+    def _pool_changed(self, event: BookEvent) -> Event:
+        pool = self.pools[event.subject_id]
+        pool.book_terms = event.payload
+        self.result.changed_pools[pool.id] = pool
+        is_halted = not self.book.sells_in(pool.centre.region_id)
+        return PoolChanged(loading.pool_terms(pool, event.payload, is_halted=is_halted))
 
     def _order_entered(self, event: BookEvent) -> Event:
         order = self.orders[event.subject_id]
@@ -151,10 +163,45 @@ class _Translator:
         self.result.changed_offers[offer.id] = offer
         return OfferChanged(loading.offer_terms(offer))
 
+    def _halted_or_resumed(self, event: BookEvent) -> Event | None:
+        """Close the pools that sold, or open those that no halt covers any more."""
+        before = {pool.id for pool in self._pools_that_sell()}
+        halts = dict(self.book.halts_in_force)
+        if event.kind == BookEventKind.TRADING_HALTED:
+            halts[str(event.subject_id)] = event.payload["regions"]
+        else:
+            halts.pop(str(event.subject_id), None)
+        self.book.halts_in_force = halts
+        self.result.halts_and_resumptions.append(event)
+        after = {pool.id for pool in self._pools_that_sell()}
+        if event.kind == BookEventKind.TRADING_HALTED:
+            closed = tuple(sorted(pool_id.int for pool_id in before - after))
+            return TradingHalted(closed) if closed else None
+        opened = tuple(sorted(pool_id.int for pool_id in after - before))
+        return TradingResumed(opened) if opened else None
+
+    def _pools_that_sell(self) -> list[Pool]:
+        """The pools that the book knows by now and that no halt covers."""
+        if self.known_pools is None:
+            known = Pool.objects.filter(grade__book=self.book).exclude(book_terms={})
+            self.known_pools = {pool.id: pool for pool in known.select_related("centre")}
+        known_by_now = self.known_pools | self.result.changed_pools
+        return [pool for pool in known_by_now.values() if self.book.sells_in(pool.centre.region_id)]
+
     def _entry(self, event: BookEvent) -> tuple[int, int]:
         if event.position is None:
             raise ValueError(f"event {event.id} is not admitted")
         return self.batch.admission.batch, event.position
+
+
+def _taken_out(event: BookEvent) -> Event:
+    if event.kind == BookEventKind.ORDER_CANCELLED:
+        return OrderCancelled(event.subject_id.int, "by the buyer")
+    return OrderExpired(event.subject_id.int, "its time is over")
+
+
+def _is_no_halt(event: BookEvent) -> bool:
+    return event.kind != BookEventKind.TRADING_HALTED
 
 
 def _released(release: TradeRelease) -> Event:

@@ -50,6 +50,16 @@ _CHECKS = {
           JOIN exchange_book b ON b.id = t.book_id
           LEFT JOIN exchange_admission a ON a.book_id = t.book_id AND a.batch = t.batch
          WHERE a.id IS NULL OR t.batch > b.version""",
+    # From the batch that took a halt to the one that took its resumption, which has trades again.
+    "market.nothing_traded_while_halted": """
+        SELECT t.id::text
+          FROM exchange_bookevent h
+          LEFT JOIN exchange_bookevent r ON r.book_id = h.book_id AND r.subject_id = h.subject_id
+                AND r.kind = 'trading_resumed' AND r.batch IS NOT NULL
+          JOIN exchange_trade t ON t.book_id = h.book_id AND t.batch >= h.batch
+               AND t.batch < coalesce(r.batch, 9223372036854775807)
+         WHERE h.kind = 'trading_halted'
+           AND (h.payload->'regions' = 'null' OR h.payload->'regions' ? t.seller_region_id)""",
     "market.places_asked_for_are_kept": """
         SELECT t.id::text
           FROM exchange_trade t

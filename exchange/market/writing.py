@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -19,7 +20,7 @@ from core.money import Rounding, divide, to_decimal
 from core.slots import slot_of
 from core.states import next_state
 from core.wakeups import wake
-from exchange.capacity.models import Book, Pool
+from exchange.capacity.models import Book, BookEventKind, Pool
 from exchange.market import amendments, locks
 from exchange.market.admission import Batch
 from exchange.market.models import Offer, OfferState, Order, OrderAmendment, Trade
@@ -34,6 +35,7 @@ from ledger import services as ledger
 
 TRADE_HOLD_CODE = "trade.hold"
 LEASES_WAKE_UP = "leases"
+_HALTED = BookEventKind.TRADING_HALTED
 
 _TRADE_COLUMNS = Trade._meta.concrete_fields
 
@@ -58,7 +60,10 @@ def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
     """
     book, number = batch.book, batch.admission.batch
     written = Book.objects.filter(id=book.id, version=number - 1, admitted=number)
-    if not written.update(version=number):
+    known: dict[str, Any] = {"version": number}
+    if said.halts_and_resumptions:
+        known["halts_in_force"] = said.halts_in_force
+    if not written.update(**known):
         return False
     work = _Work(batch, said, result)
     amendments.write(work.decided, work.amended, batch=number, now=work.now)
@@ -66,7 +71,7 @@ def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
     hold_ids = _update_orders(work)
     _update_offers_and_pools(batch, said)
     _post_holds(work, hold_ids)
-    outbox.emit_many(_events(work))
+    outbox.emit_many([*_halt_events(batch, said), *_events(work)])
     if work.trades:
         wake(LEASES_WAKE_UP)
     return True
@@ -313,6 +318,19 @@ def _trade_hold(trade: Trade, work: _Work) -> ledger.CreateHold:
         reference=trade.id,
         expires_at=trade.ends_at + timedelta(seconds=rules.reporting_grace_seconds),
     )
+
+
+def _halt_events(batch: Batch, said: Translation) -> list[OutboxEvent]:
+    return [
+        OutboxEvent(
+            kind=f"market.{'halted' if event.kind == _HALTED else 'resumed'}",
+            organisation_id=None,
+            subject_id=event.subject_id,
+            payload={"book": batch.book.code, "regions": event.payload["regions"]},
+            occurred_at=batch.admission.admitted_at,
+        )
+        for event in said.halts_and_resumptions
+    ]
 
 
 def _events(work: _Work) -> list[OutboxEvent]:

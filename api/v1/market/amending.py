@@ -32,11 +32,14 @@ class AmendInput(InputSerializer):
     )
     time_in_force = serializers.ChoiceField(TimeInForce.choices, required=False)
     good_till_at = InstantField(allow_null=True, required=False)
+    allow_outside_band = serializers.BooleanField(
+        required=False, help_text="Let new limits lie outside the price band."
+    )
 
     def to_request(self) -> AmendRequest:
         """What is to change, as the market takes it."""
         values = dict(self.validated_data)
-        version, named = values.pop("version"), frozenset(values) - {"version"}
+        version, named = values.pop("version"), frozenset(values) - {"version", "allow_outside_band"}
         limits = tuple(
             GradeLimit(grade=limit["grade"], limit_micro=limit["limit_price_per_unit_hour"])
             for limit in values.pop("grades", ())

@@ -93,6 +93,10 @@ class OrderInput(InputSerializer):
     time_in_force = serializers.ChoiceField(TimeInForce.choices, default=TimeInForce.GTC)
     good_till_at = InstantField(allow_null=True, default=None)
     client_reference = serializers.CharField(max_length=64, allow_blank=True, default="")
+    allow_outside_band = serializers.BooleanField(
+        default=False,
+        help_text="Let a price pass that lies outside the book's band around the index.",
+    )
 
     def to_request(self) -> OrderRequest:
         """The checked order, as the market takes it."""
@@ -271,6 +275,10 @@ class OfferInput(InputSerializer):
     reclaim_notice_seconds = serializers.IntegerField(
         min_value=1, max_value=31 * 86_400, allow_null=True, default=None
     )
+    allow_outside_band = serializers.BooleanField(
+        default=False,
+        help_text="Let a price pass that lies outside the book's band around the index.",
+    )
 
 
 def offer_request(values: dict[str, Any]) -> OfferRequest:
@@ -297,6 +305,7 @@ class OfferChangeInput(InputSerializer):
         min_value=1, max_value=HORIZON_SLOTS, required=False
     )
     min_chunk_units = serializers.IntegerField(min_value=1, max_value=MAX_UNITS, required=False)
+    allow_outside_band = serializers.BooleanField(required=False)
 
     def changes(self) -> dict[str, Any]:
         """The fields of an offer request that change."""

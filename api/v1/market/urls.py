@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import standing, views
+from api.v1.market import orderly_views, standing, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
@@ -29,5 +29,12 @@ urlpatterns = [
     path("market/best-prices", views.BestPricesView.as_view()),
     path("market/depth", views.DepthView.as_view()),
     path("market/trades", views.LastTradesView.as_view()),
+    path("market/index", orderly_views.IndexView.as_view()),
+    path("market/status", orderly_views.StatusView.as_view()),
+    path("market/halts", orderly_views.HaltsView.as_view()),
+    path("market/halts/<uuid:halt_id>/resume", orderly_views.ResumeView.as_view()),
+    path("market/books/<slug:book_code>/rules", orderly_views.BookRulesView.as_view()),
+    path("market/order-limits/<uuid:organisation_id>", orderly_views.OrderLimitView.as_view()),
+    path("market/concentration", orderly_views.ConcentrationView.as_view()),
     path("market/statistics", views.StatisticsView.as_view()),
 ]

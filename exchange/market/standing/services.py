@@ -16,6 +16,7 @@ from core.outbox import emit_many
 from core.slots import slot_at_or_after, slot_of, slot_start_at
 from core.states import next_state
 from exchange.market import intake
+from exchange.market.broken import Rules
 from exchange.market.errors import OrderRefused
 from exchange.market.standing.errors import StandingOrderNotFound, StandingVersionStale
 from exchange.market.standing.models import StandingOrder, StandingState, WaitReason
@@ -152,7 +153,7 @@ def _locked(actor: Actor, standing_id: UUID) -> StandingOrder:
 
 def _check(request: StandingRequest, first: int, buyer_id: UUID, now: datetime) -> None:
     """Refuse what its first roll would be refused for, and what no roll could ever keep."""
-    rules = intake.Rules([])
+    rules = Rules([])
     rules.require(
         slot_at_or_after(now) <= first <= slot_of(now) + intake.HORIZON_SLOTS // 2,
         "first_start_at",

@@ -116,14 +116,22 @@ def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
     pools = Pool.objects.select_related("centre").in_bulk()
     offers, orders = Offer.objects.in_bulk(), Order.objects.in_bulk()
     state, trades, entries = ReferenceBook(network()), [], {}
+    halts: dict[UUID, list[str] | None] = {}
+    book_pools: dict[int, str] = {}
     for admission in Admission.objects.filter(book=book_id).order_by("batch"):
         events: list[Any] = []
-        rows = BookEvent.objects.filter(book=book_id, batch=admission.batch).order_by("position")
+        rows = list(
+            BookEvent.objects.filter(book=book_id, batch=admission.batch).order_by("position")
+        )
+        rows.sort(key=lambda row: row.kind != "trading_halted")
         for row in rows:
             entry = (admission.batch, row.position)
             if row.kind == "pool_changed":
                 pool = pools[row.subject_id]
-                events.append(PoolChanged(loading.pool_terms(pool, row.payload)))
+                book_pools[pool.id.int] = pool.centre.region_id
+                terms = loading.pool_terms(pool, row.payload)
+                is_open = not _is_halted(pool.centre.region_id, halts)
+                events.append(PoolChanged(changed(terms, open=is_open)))
             elif row.kind == "offer_entered":
                 offer = loading.offer_terms(offers[row.subject_id], entry=entry)
                 events.append(OfferEntered(changed(offer, open=True)))
@@ -142,6 +150,8 @@ def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
                 if amendment.state == "applied":
                     entries[order.id] = kept
                 events.append(OrderAmended(loading.order_terms(order, entry=kept)))
+            elif row.kind in ("trading_halted", "trading_resumed"):
+                events.append(_halted_or_resumed(row, halts, book_pools))
             else:
                 events.append(OrderCancelled(row.subject_id.int))
         result = state.apply(events, int(admission.admitted_at.timestamp()))
@@ -150,3 +160,21 @@ def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
             for f in result.fills
         ]
     return trades
+
+
+def _is_halted(region: str, halts: dict[UUID, list[str] | None]) -> bool:
+    return any(regions is None or region in regions for regions in halts.values())
+
+
+def _halted_or_resumed(row: Any, halts: dict[UUID, Any], pools: dict[int, str]) -> Any:
+    from exchange.market.terms import TradingHalted, TradingResumed
+
+    before = {pool for pool, region in pools.items() if not _is_halted(region, halts)}
+    if row.kind == "trading_halted":
+        halts[row.subject_id] = row.payload["regions"]
+    else:
+        del halts[row.subject_id]
+    after = {pool for pool, region in pools.items() if not _is_halted(region, halts)}
+    if row.kind == "trading_halted":
+        return TradingHalted(tuple(before - after))
+    return TradingResumed(tuple(after - before))

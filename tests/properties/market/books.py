@@ -29,6 +29,8 @@ from exchange.market.terms import (
     PoolChanged,
     PoolTerms,
     TimeInForce,
+    TradingHalted,
+    TradingResumed,
 )
 from exchange.topology.paths import LinkTerms, Network
 
@@ -167,7 +169,10 @@ class Maker:
             fill = self._releasable.pop(self.random.randrange(len(self._releasable)))
             start = self.some(fill.start_slot, fill.end_slot - 1)
             return CapacityReleased(fill.offer, fill.pool, fill.units, start, fill.end_slot)
-        return ClockTicked()
+        if kind < 99:
+            return ClockTicked()
+        some = tuple(id_ for id_ in self.pools if self.one_of(True, False))
+        return self.one_of(TradingHalted, TradingResumed)(some)
 
     def _amended(self, id_: int, entry: Entry) -> OrderAmended:
         """Other terms for an order that may rest, be closed, or never have been."""
