@@ -148,7 +148,7 @@ def statement(key: AccountKey, *, after: int = 0, limit: int = 100) -> list[Stat
     ).exists()
     sql = _STRIPED_STATEMENT if striped else _STATEMENT
     return [
-        StatementLine(*line[:-1], int(line[-1]))  # of several stripes it is a sum, and numeric
+        StatementLine(*[*line[:-1], int(line[-1])])  # of several stripes a sum, and numeric
         for line in _rows(sql, [*key, after, limit])
     ]
 
