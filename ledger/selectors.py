@@ -148,8 +148,8 @@ def statement(key: AccountKey, *, after: int = 0, limit: int = 100) -> list[Stat
     ).exists()
     sql = _STRIPED_STATEMENT if striped else _STATEMENT
     return [
-        StatementLine(*line, int(balance_after))
-        for *line, balance_after in _rows(sql, [*key, after, limit])
+        StatementLine(*[*line[:-1], int(line[-1])])  # of several stripes a sum, and numeric
+        for line in _rows(sql, [*key, after, limit])
     ]
 
 
