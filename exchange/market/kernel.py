@@ -85,7 +85,7 @@ def _walk(book, order, number, goal, parts, count, scratch):  # type: ignore[no-
         side = 0 if b == NONE or (a != NONE and not _before(book, order, a, b)) else 1
         at = b if side else a
         row = NONE if at == NONE else book.shelves[order.shelves[side], at]
-        if len(waiting) and (row == NONE or waiting[0][:5] < _least_rank(book.offers, order, row)):
+        if waiting and (row == NONE or waiting[0][:5] < _least_rank(book.offers, order, row)):
             found = heapq.heappop(waiting)
             until, goal = _take(book, order, number, found, parts, until, goal, scratch)
             if until == _FULL:
