@@ -9,8 +9,14 @@ import pytest
 from exchange.market.conditions import TESTS
 from exchange.market.engine import BookState
 from exchange.market.quick import ANSWERED_TESTS
-from exchange.market.terms import OrderEntered, OrderTerms, Placement
-from tests.unit.market.scene import NOW_S, YUAN, book, offer, order
+from exchange.market.terms import (
+    CapacityReleased,
+    OrderEntered,
+    OrderTerms,
+    Placement,
+    TimeInForce,
+)
+from tests.unit.market.scene import NOW_S, SLOT, YUAN, book, offer, order, pool
 
 KNOWN = {
     "id",
@@ -91,3 +97,24 @@ def test_an_order_of_more_parts_than_the_buffer_holds(monkeypatch):
         (101, 6),
         (102, 7),
     ]
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_what_an_order_gives_back_is_found_again(back):
+    """A fok order takes of 40 pools and gives back; meanwhile no block may be summed up too low."""
+    pools = [pool(i, units=1, region="luoyang" if i == 1 else "zhengzhou") for i in range(1, 41)]
+    offers = [offer(i, 5, pool_id=i, units=1) for i in range(1, 41)]
+    offers += [offer(100 + i, 6, pool_id=i, units=1) for i in range(1, 41)]
+    state = book(BookState, pools=pools, offers=offers)
+    one = {"duration_slots": 1, "latest_slot": SLOT + 1}
+    for i in range(3):  # as many claims as make the sums of the skip index old
+        fok = order(100 + i, 7, 41, time_in_force=TimeInForce.FOK, **one)
+        if back:
+            assert not state.apply([OrderEntered(fok)], NOW_S).fills
+        else:
+            assert not state.quote(fok, NOW_S)
+    result = state.apply([OrderEntered(order(200, 7, 40, **one))], NOW_S)
+    assert [fill.offer for fill in result.fills] == list(range(1, 41))
+    assert not state.quote(order(201, 7, 1, **one), NOW_S)
+    state.apply([CapacityReleased(7, 7, 1, SLOT, SLOT + 1)], NOW_S)
+    assert [fill.offer for fill in state.quote(order(201, 7, 1, **one), NOW_S)] == [7]
