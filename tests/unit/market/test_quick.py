@@ -101,20 +101,23 @@ def test_an_order_of_more_parts_than_the_buffer_holds(monkeypatch):
 
 @pytest.mark.parametrize("back", [True, False])
 def test_what_an_order_gives_back_is_found_again(back):
-    """A fok order takes of 40 pools and gives back; meanwhile no block may be summed up too low."""
+    """A fok order takes all that 40 pools have and gives it back. Meanwhile their other offers have
+    nothing, and the block that holds the last of these must not be summed up like that.
+    """
     pools = [pool(i, units=1, region="luoyang" if i == 1 else "zhengzhou") for i in range(1, 41)]
-    offers = [offer(i, 5, pool_id=i, units=1) for i in range(1, 41)]
-    offers += [offer(100 + i, 6, pool_id=i, units=1) for i in range(1, 41)]
+    offers = [offer(i, 5, pool_id=i, units=1, reclaimable=True) for i in range(1, 41)]
+    offers += [offer(100 + i, 6, pool_id=41 - i, units=1) for i in range(1, 41)]
     state = book(BookState, pools=pools, offers=offers)
     one = {"duration_slots": 1, "latest_slot": SLOT + 1}
+    wish = {"accept_reclaimable": True, **one}
     for i in range(3):  # as many claims as make the sums of the skip index old
-        fok = order(100 + i, 7, 41, time_in_force=TimeInForce.FOK, **one)
+        fok = order(100 + i, 7, 41, time_in_force=TimeInForce.FOK, **wish)
         if back:
             assert not state.apply([OrderEntered(fok)], NOW_S).fills
         else:
             assert not state.quote(fok, NOW_S)
     result = state.apply([OrderEntered(order(200, 7, 40, **one))], NOW_S)
-    assert [fill.offer for fill in result.fills] == list(range(1, 41))
+    assert [fill.offer for fill in result.fills] == list(range(101, 141))
     assert not state.quote(order(201, 7, 1, **one), NOW_S)
-    state.apply([CapacityReleased(7, 7, 1, SLOT, SLOT + 1)], NOW_S)
-    assert [fill.offer for fill in state.quote(order(201, 7, 1, **one), NOW_S)] == [7]
+    state.apply([CapacityReleased(107, 34, 1, SLOT, SLOT + 1)], NOW_S)
+    assert [fill.offer for fill in state.quote(order(201, 7, 1, **one), NOW_S)] == [107]
