@@ -12,7 +12,7 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin exch
 WORKDIR /app
 COPY --from=build /app /app
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    DJANGO_SETTINGS_MODULE=config.settings STATIC_ROOT=/app/static
+    DJANGO_SETTINGS_MODULE=config.settings STATIC_ROOT=/app/static NUMBA_CACHE_DIR=/tmp/numba
 USER 10001
 EXPOSE 8000
 ENTRYPOINT ["python", "-m", "exchangectl.programs"]

@@ -15,6 +15,8 @@ from exchangectl.process import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+MARKET_QUEUE = "market"
+
 app = Celery("exchange")
 app.config_from_object("config.celery_settings")
 # Else Celery closes the whole pool of connections after each task, and a new connection costs more
@@ -35,6 +37,15 @@ def _close_pools_before_fork(**_: Any) -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's own
+
+
+@signals.worker_init.connect
+def _compile_before_fork(sender: Any, **_: Any) -> None:
+    """The matcher's kernel is compiled (or read from its cache) before the first batch waits."""
+    if MARKET_QUEUE in sender.app.amqp.queues.consume_from:
+        from exchange.market.quick import warm_up  # noqa: PLC0415 - other workers need no compiler
+
+        warm_up()
 
 
 @signals.task_prerun.connect

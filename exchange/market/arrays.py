@@ -222,7 +222,8 @@ class Arrays:
         shape[axis] = max(wanted, 2 * have) if axis == 0 else wanted
         grown = np.zeros(tuple(shape), array.dtype)
         grown[tuple(slice(0, length) for length in array.shape)] = array
-        self.book = self.book._replace(**{name: grown})
+        changed: dict[str, Any] = {name: grown}
+        self.book = self.book._replace(**changed)
 
 
 def _moved(array: NDArray[Any], by: int) -> NDArray[Any]:

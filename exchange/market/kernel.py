@@ -25,7 +25,7 @@ _NO = np.int64(NONE)
 _LENGTHS = np.array(SHORTEST)
 
 
-@njit(cache=True, inline="never")
+@njit(cache=True)
 def decide(book: Any, orders: Any, parts: Any, first: int, keep: bool) -> tuple[int, int]:
     """Decide `orders[first:]` one after another, writing what they take into `parts`.
 
@@ -78,14 +78,14 @@ def _walk(book, order, number, goal, parts, count, scratch):  # type: ignore[no-
     Answers where the parts end (or `_FULL`, everything given back) and what is left of the goal.
     """
     until = count
-    a, b = _next(book, order, 0, 0, scratch), _next(book, order, 1, 0, scratch)
+    a, b = _next(book, order, 0, 0, scratch, True), _next(book, order, 1, 0, scratch, True)
     waiting = [(_NO, _NO, _NO, _ZERO, _ZERO, _NO, _NO, _NO)]  # value, entry, id, row, price, side
     waiting.pop()
     while True:
         side = 0 if b == NONE or (a != NONE and not _before(book, order, a, b)) else 1
         at = b if side else a
         row = NONE if at == NONE else book.shelves[order.shelves[side], at]
-        if len(waiting) and (row == NONE or waiting[0][:5] < _least_rank(book.offers, order, row)):
+        if waiting and (row == NONE or waiting[0][:5] < _least_rank(book.offers, order, row)):
             found = heapq.heappop(waiting)
             until, goal = _take(book, order, number, found, parts, until, goal, scratch)
             if until == _FULL:
@@ -98,9 +98,9 @@ def _walk(book, order, number, goal, parts, count, scratch):  # type: ignore[no-
         else:
             _wait(book, order, np.int64(side), row, _NO, waiting, scratch)
             if side:
-                b = _next(book, order, 1, b + 1, scratch)
+                b = _next(book, order, 1, b + 1, scratch, until == count)
             else:
-                a = _next(book, order, 0, a + 1, scratch)
+                a = _next(book, order, 0, a + 1, scratch, until == count)
 
 
 @njit(cache=True)
@@ -123,11 +123,12 @@ def _least_rank(offers, order, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _next(book, order, side, at, scratch):  # type: ignore[no-untyped-def]
+def _next(book, order, side, at, scratch, clean):  # type: ignore[no-untyped-def]
     """The next place on the shelf, from `at` on, whose offer fits and may give; or NONE.
 
     A block that was looked at in vain is summed up anew once there were as many claims as the shelf
-    has offers: sooner costs more than it saves.
+    has offers: sooner costs more than it saves. Never while the order has taken something, which it
+    may give back: the sum would be too low.
     """
     shelf = order.shelves[side]
     if shelf == NONE:
@@ -156,7 +157,8 @@ def _next(book, order, side, at, scratch):  # type: ignore[no-untyped-def]
                 return at
         at += 1
         if (
-            fruitless
+            clean
+            and fruitless
             and (at % BLOCK == 0 or at == count)
             and book.claims[0] - book.seen[shelf, block] >= count
         ):

@@ -8,6 +8,7 @@ all-in values could be larger is left to them too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,11 +32,23 @@ from exchange.market.terms import (
     PoolTerms,
     TimeInForce,
 )
+from exchange.topology.paths import Network as Links
 
-ANSWERED_TESTS: Final = frozenset(
-    "grade open self_trade region rtt path green pue reliability reclaimable duration chunk".split()
-    + ["placement"]
-)
+ANSWERED_TESTS: Final = {
+    "grade",
+    "open",
+    "self_trade",
+    "region",
+    "rtt",
+    "path",
+    "green",
+    "pue",
+    "reliability",
+    "reclaimable",
+    "duration",
+    "chunk",
+    "placement",
+}
 """The named tests that the kernel knows; a new one must come here or be left to `walk`."""
 
 _REGIONAL: Final = tuple(
@@ -247,3 +260,22 @@ class Quick:
         self._wishes.clear()
         self._dearest.clear()
         self._supply.arrays.forget_wishes()
+
+
+def warm_up() -> None:
+    """Have the kernel compiled, or read from the compiler's cache, by deciding one order."""
+    supply = Supply(0)
+    supply.set_pool(PoolTerms(id=1, provider=1, centre=1, region="", grade=1, units=1))
+    supply.set_offer(replace(_ANY_OFFER, pool=1, units=1, end_slot=1))
+    order = OrderTerms(
+        id=1,
+        buyer=2,
+        entry=(1, 0),
+        limits=((1, 1),),
+        units=1,
+        remaining_units=1,
+        duration_slots=1,
+        earliest_slot=0,
+        latest_slot=1,
+    )
+    assert Quick(supply, Links(())).plan(order, 0)

@@ -83,10 +83,9 @@ def contests(stage: Stage) -> Iterator[Contest]:
         measure=f"an order near exhaustion, {many.pools:,} pools to {few.pools:,}",
         unit="us",
         better="lower",
-        run=lambda: many.last_tenth_us(),
-        reference=lambda: few.last_tenth_us(),
+        run=many.last_tenth_us,
+        reference=few.last_tenth_us,
     )
-    del few, many
     crowd, lone = stage.size(1_000_000, 2_000), stage.size(10_000, 200)
     crowded, quiet = Crowd(pools, crowd), Crowd(pools, lone)
     yield Contest(
@@ -97,7 +96,6 @@ def contests(stage: Stage) -> Iterator[Contest]:
         run=crowded.order_us,
         reference=quiet.order_us,
     )
-    del crowded, quiet
     yield Contest(
         name="market.memory_gib",
         measure=f"resident memory of a process with {crowd:,} resting orders",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from exchange.market import conditions
-from exchange.market.terms import Network, OfferTerms, OrderTerms, PoolTerms, TimeInForce
+from exchange.market.terms import Network, OfferTerms, OrderTerms, PoolTerms
 
 Assignment = tuple[int, int, int, int, int]
 """(order, offer, start, units, price numerator)"""
@@ -39,7 +39,9 @@ class NumpyScan:
         rows = {pool.id: row for row, pool in enumerate(pools)}
         stands = [pools[rows[offer.pool]] for offer in offers]
         self.offers, self.pools = offers, stands
-        self.regions = {pool.region: (offer, pool) for offer, pool in zip(offers, stands)}
+        self.regions = {
+            pool.region: (offer, pool) for offer, pool in zip(offers, stands, strict=True)
+        }
         codes = list(self.regions)
 
         def column(values) -> np.ndarray:
@@ -125,7 +127,9 @@ class NumpyScan:
             for _, row, start, units, numerator in taken
         ]
 
-    def _walk(self, order, rows, own, value, starts, slots, goal) -> list[Assignment]:
+    def _walk(  # noqa: PLR0917
+        self, order, rows, own, value, starts, slots, goal
+    ) -> list[Assignment]:
         value = value.copy()
         taken = []
         while goal:

@@ -6,34 +6,42 @@ from random import Random
 
 import pytest
 
-from exchange.market.calendar import SoldUnits, runs
+from exchange.market.calendar import runs
 from exchange.market.ladder import Ladder
 from exchange.market.supply import Supply
+from exchange.market.terms import Claim
 from tests.unit.market.scene import offer, pool
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_sold_units_are_those_of_a_plain_dictionary(seed):
-    random, first = Random(seed), 100
-    sold, plain = SoldUnits(first), dict.fromkeys(range(2_000), 0)
+def test_what_is_sold_and_free_is_what_a_plain_dictionary_says(seed):
+    random, first, bound = Random(seed), 100, 40
+    supply, plain = Supply(first), dict.fromkeys(range(3_000), 0)
+    stock = supply.set_pool(pool(1, units=bound))
+    of_pool = supply.set_offer(offer(1, 5, units=60, start_slot=110, end_slot=1_500))
     for _ in range(60):
         start = random.randrange(90, 1_000)
         end, units = start + random.randrange(1, 400), random.randrange(1, 5)
-        sold.add(start, end, units)
+        supply.claim(Claim(1, 1, units, start, end))
         for slot in range(start, end):
             plain[slot] += units
+        if random.random() < 0.2:
+            supply.unclaim(Claim(1, 1, units, start, end))
+            for slot in range(start, end):
+                plain[slot] -= units
         if random.random() < 0.1:
-            first += 7
-            sold.forget_before(first)
+            first += 27
+            supply.forget_before(first)
         low = random.randrange(first, first + 1_200)
         length, starts = random.randrange(1, 200), random.randrange(1, 50)
         window = [plain[slot] for slot in range(low, low + starts + length)]
-        assert sold.most(low, low + length) == max(window[:length])
+        assert stock.sold.most(low, low + length) == max(window[:length])
         by_start = [max(window[i : i + length]) for i in range(starts)]
-        assert sold.most_by_start(low, starts, length).tolist() == by_start
-        bound = random.randrange(-1, 12)
-        bits = sold.slots_with_at_most(bound, low, low + length)
-        assert bits == sum((n <= bound) << i for i, n in enumerate(window[:length]))
+        assert stock.sold.most_by_start(low, starts, length).tolist() == by_start
+        bits = supply.free_bits(of_pool) >> (low - first) & (1 << length) - 1
+        assert bits == sum(
+            (110 <= low + i < 1_500 and window[i] < bound) << i for i in range(length)
+        )
 
 
 @pytest.mark.parametrize(
