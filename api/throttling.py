@@ -53,8 +53,8 @@ class _Counters:
         self._url = ""
         self._away_until = 0.0
 
-    def add_one(self, name: str, window_seconds: int) -> int | None:
-        """The count including this one; None where Redis is away."""
+    def add_one(self, names: list[str], window_seconds: int) -> list[int] | None:
+        """The counts including this one, in one round trip; None where Redis is away."""
         if time.monotonic() < self._away_until:
             return None
         if self._client is None or self._url != settings.REDIS_URL:
@@ -64,9 +64,10 @@ class _Counters:
             )
         try:
             pipe = self._client.pipeline(transaction=False)
-            pipe.incr(name)
-            pipe.expire(name, window_seconds * 2)
-            return int(pipe.execute()[0])
+            for name in names:
+                pipe.incr(name)
+                pipe.expire(name, window_seconds * 2)
+            return [int(count) for count in pipe.execute()[::2]]
         except redis.RedisError as error:
             self._away_until = time.monotonic() + _PAUSE_SECONDS
             log.warning("rate limits are off: Redis is away", error=str(error))
@@ -76,15 +77,17 @@ class _Counters:
 _counters = _Counters()
 
 
-def count(*, name: str, limit: int, window_seconds: int) -> Allowance | None:
-    """Count one request against a limit; None where nobody can say."""
+def count(*, limits: dict[str, int], window_seconds: int) -> Allowance | None:
+    """Count one request against each limit by its name; the tightest, None where nobody can say."""
     # The limit guards machines, so it follows the wall clock even where the exchange's runs fast.
     window, elapsed = divmod(int(time.time()), window_seconds)
-    used = _counters.add_one(
-        f"{settings.CACHES['default']['KEY_PREFIX']}:rate:{name}:{window}", window_seconds
-    )
-    if used is None:
+    prefix = f"{settings.CACHES['default']['KEY_PREFIX']}:rate"
+    counts = _counters.add_one([f"{prefix}:{name}:{window}" for name in limits], window_seconds)
+    if counts is None:
         return None
+    limit, used = min(
+        zip(limits.values(), counts, strict=True), key=lambda limited: limited[0] - limited[1]
+    )
     return Allowance(limit, used, window_seconds - elapsed)
 
 
@@ -106,8 +109,8 @@ class _Throttle(BaseThrottle):
         limited = self.limited(request)
         if limited is None:
             return True
-        name, limit, window_seconds = limited
-        self._allowance = count(name=name, limit=limit, window_seconds=window_seconds)
+        limits, window_seconds = limited
+        self._allowance = count(limits=limits, window_seconds=window_seconds)
         if self._allowance is None:
             return True
         request.allowance = self._allowance  # type: ignore[attr-defined]
@@ -117,28 +120,29 @@ class _Throttle(BaseThrottle):
         """Seconds until the window ends."""
         return float(self._allowance.reset_seconds) if self._allowance else None
 
-    def limited(self, request: Request) -> tuple[str, int, int] | None:
-        """The counter's name, its limit and the window in seconds; None for no limit."""
+    def limited(self, request: Request) -> tuple[dict[str, int], int] | None:
+        """The limits by the counters' names, and the window in seconds; None for no limit."""
         raise NotImplementedError
 
 
 class KeyThrottle(_Throttle):
-    """So many requests a minute for each key; by address where there is no key."""
+    """So many requests a minute for each key, and for all keys of its organisation; by address
+    where there is no key."""
 
-    def limited(self, request: Request) -> tuple[str, int, int] | None:
+    def limited(self, request: Request) -> tuple[dict[str, int], int] | None:
         actor: Actor | None = request.auth  # type: ignore[assignment]  # our own authentication
-        name = f"key:{actor.id}" if actor is not None else f"address:{address_of(request)}"
-        return name, settings.RATE_LIMIT_PER_MINUTE, 60
+        most = settings.RATE_LIMIT_PER_MINUTE
+        if actor is None:
+            return {f"address:{address_of(request)}": most}, 60
+        of_all = settings.RATE_LIMIT_PER_MINUTE_OF_ORGANISATION
+        return {f"key:{actor.id}": most, f"organisation:{actor.organisation_id}": of_all}, 60
 
 
 class RegistrationThrottle(_Throttle):
     """So many registrations an hour from each address."""
 
-    def limited(self, request: Request) -> tuple[str, int, int] | None:
+    def limited(self, request: Request) -> tuple[dict[str, int], int] | None:
         if request.method != "POST":
             return None
-        return (
-            f"registration:{address_of(request)}",
-            settings.RATE_LIMIT_REGISTRATIONS_PER_HOUR,
-            3600,
-        )
+        most = settings.RATE_LIMIT_REGISTRATIONS_PER_HOUR
+        return {f"registration:{address_of(request)}": most}, 3600

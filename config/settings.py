@@ -269,7 +269,11 @@ REST_FRAMEWORK = {
 # How many proxies in front of the web server are trusted to name the caller's address.
 TRUSTED_PROXIES = int(os.environ.get("TRUSTED_PROXIES", "0"))
 RATE_LIMIT_PER_MINUTE = int(os.environ.get("RATE_LIMIT_PER_MINUTE", "6000"))
-# How many live orders an organisation may have, where it has no limit of its own.
+# Of all keys of one organisation together.
+RATE_LIMIT_PER_MINUTE_OF_ORGANISATION = int(
+    os.environ.get("RATE_LIMIT_PER_MINUTE_OF_ORGANISATION", str(4 * RATE_LIMIT_PER_MINUTE))
+)
+# How many live orders an organisation may have, where it has no limit of its own; 0: any.
 OPEN_ORDERS_PER_ORGANISATION = int(os.environ.get("OPEN_ORDERS_PER_ORGANISATION", "10000"))
 RATE_LIMIT_REGISTRATIONS_PER_HOUR = int(os.environ.get("RATE_LIMIT_REGISTRATIONS_PER_HOUR", "30"))
 # How long the events of the streams are kept; the database keeps a week in any case.

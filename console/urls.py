@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.views import organisations, pages, session, settlement
+from console.views import market, organisations, pages, session, settlement
 
 app_name = "console"
 
@@ -29,6 +29,10 @@ urlpatterns = [
         name="obligation",
     ),
     path("settlement/payouts/<uuid:payout_id>/", settlement.payout_page, name="payout"),
+    path("market/", market.market_page, name="market"),
+    path("market/halt/", market.halt, name="halt"),
+    path("market/halts/<uuid:halt_id>/resume/", market.resume, name="resume"),
+    path("market/books/<slug:book_code>/rules/", market.rules, name="book-rules"),
     path("organisations/", organisations.organisations_page, name="organisations"),
     path("organisations/<uuid:organisation_id>/verify/", organisations.verify, name="verify"),
     path("organisations/<uuid:organisation_id>/refuse/", organisations.refuse, name="refuse"),

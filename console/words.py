@@ -27,6 +27,10 @@ OFFER_STATES: Final = {
     "withdrawn": _("Withdrawn"),
     "expired": _("Expired"),
 }
+TRADING_STATES: Final = {
+    "open": pgettext_lazy("trading", "Open"),
+    "halted": pgettext_lazy("trading", "Halted"),
+}
 LEASE_STATES: Final = {
     "scheduled": _("Scheduled"),
     "provisioning": _("Provisioning"),
@@ -172,6 +176,9 @@ ERRORS: Final = {
     "not-found": _("No such thing."),
     "settlement-batch-not-found": _("No such settlement batch."),
     "organisation-unknown": _("No such buyer."),
+    "too-many-open-orders": _("The organisation has as many live orders as it may have."),
+    "halt-not-found": _("No such halt."),
+    "book-not-found": _("No such book."),
     "period-not-found": _("No such period."),
     "conflict": _("The present state does not allow this."),
     "transition-refused": _("The present state does not allow this."),
@@ -194,6 +201,7 @@ ERRORS: Final = {
 VOCABULARIES: Final = {
     "order": ORDER_STATES,
     "offer": OFFER_STATES,
+    "trading": TRADING_STATES,
     "lease": LEASE_STATES,
     "period": PERIOD_STATES,
     "batch": BATCH_STATES,
@@ -235,7 +243,7 @@ _TONES: Final = {
         "degraded",
         "maintenance",
     },
-    "bad": {"rejected", "failed", "suspended", "refused", "unreachable", "terminated"},
+    "bad": {"rejected", "failed", "suspended", "refused", "unreachable", "terminated", "halted"},
 }
 
 

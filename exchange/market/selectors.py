@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from accounts.actors import Actor
-from core.slots import SLOTS_PER_DAY, slot_of
+from core.slots import slot_of
 from exchange.capacity.models import Book, BookEvent, Grade
 from exchange.market.models import Admission, Offer, Order, OrderAmendment, OrderState, Trade
 
@@ -89,30 +90,40 @@ class Level:
     count: int
 
 
-# What an offer still has in the hour that `at` lies in: no more than its pool has left then.
+# What an offer still has in every slot of a range, at its mean price there: no more than its pool
+# has left. Offers and orders are found by their book.
 _OFFERED = """
     SELECT o.id, g.code AS grade, c.region_id AS region,
-           o.prices[CASE WHEN cardinality(o.prices) = 1 THEN 1 ELSE %(hour)s + 1 END] AS price,
-           LEAST(o.units, (p.book_terms->>'units')::int
-                 - COALESCE(d.sold[%(hour)s + 1], 0)) AS units
+           CASE WHEN cardinality(o.prices) = 1 THEN o.prices[1] ELSE
+               (SELECT ceil(avg(o.prices[slot %% 24 + 1]) * 1000000) / 1000000
+                  FROM generate_series(%(from)s::int, %(to)s::int - 1) AS slot)::numeric(18, 6)
+           END AS price,
+           LEAST(o.units, (p.book_terms->>'units')::int - COALESCE((
+               SELECT max(u.units)
+                 FROM exchange_poolday d, unnest(d.sold) WITH ORDINALITY AS u(units, hour)
+                WHERE d.pool_id = p.id AND d.day BETWEEN %(from)s / 24 AND (%(to)s - 1) / 24
+                  AND d.day * 24 + u.hour - 1 >= %(from)s AND d.day * 24 + u.hour - 1 < %(to)s
+               ), 0)) AS units
       FROM exchange_offer o
       JOIN exchange_pool p ON p.id = o.pool_id
       JOIN exchange_grade g ON g.id = p.grade_id
       JOIN exchange_centre c ON c.id = p.centre_id
-      LEFT JOIN exchange_poolday d ON d.pool_id = p.id AND d.day = %(day)s
-     WHERE o.state = 'open' AND o.start_slot <= %(slot)s AND o.end_slot > %(slot)s
+     WHERE o.state = 'open' AND o.start_slot <= %(from)s AND o.end_slot >= %(to)s
+       AND o.book_id = ANY(%(books)s)
        AND p.book_terms <> '{}'
        AND (%(grade)s::text IS NULL OR g.code = %(grade)s)
        AND (%(region)s::text IS NULL OR c.region_id = %(region)s)
 """
 
-# A bid stands in every region that it takes; without a list, in all.
+# A bid stands in every region that it takes; without a list, in all. Of a range it is where its
+# window meets it.
 _BID = """
     SELECT o.id, g.code AS grade, o.limit_prices[array_position(o.grade_ids, g.id)] AS price,
            o.units - o.filled_units AS units, o.regions_allowed, o.regions_excluded
       FROM exchange_order o
       JOIN exchange_grade g ON g.id = ANY(o.grade_ids)
-     WHERE o.state IN ('open', 'partially_filled')
+     WHERE o.state IN ('open', 'partially_filled') AND o.book_id = ANY(%(books)s)
+       AND (NOT %(bids_meet)s OR o.earliest_slot < %(to)s AND o.latest_slot > %(from)s)
        AND (%(grade)s::text IS NULL OR g.code = %(grade)s)
 """
 
@@ -126,7 +137,8 @@ _BEST = f"""
         SELECT DISTINCT g.code AS grade, c.region_id AS region
           FROM exchange_pool p JOIN exchange_grade g ON g.id = p.grade_id
           JOIN exchange_centre c ON c.id = p.centre_id
-         WHERE (%(grade)s::text IS NULL OR g.code = %(grade)s)
+         WHERE g.book_id = ANY(%(books)s)
+           AND (%(grade)s::text IS NULL OR g.code = %(grade)s)
            AND (%(region)s::text IS NULL OR c.region_id = %(region)s)
     ), bids AS (
         SELECT DISTINCT ON (place.grade, place.region) place.grade, place.region, bid.price,
@@ -158,10 +170,15 @@ _DEPTH = f"""
 """  # noqa: S608 - composed of the constants above
 
 
-def best_prices(*, at: datetime, grade: str | None, region: str | None) -> list[BestPrice]:
-    """The touch of every grade and region with an offer for the slot of ``at`` or a resting bid."""
+def best_prices(
+    *, at: datetime, grade: str | None, region: str | None, book_id: int | None = None
+) -> list[BestPrice]:
+    """The touch of every grade and region with an offer for the slot of ``at`` or a resting bid;
+    of one book where it is named. Two queries.
+    """
+    slots = range(slot_of(at), slot_of(at) + 1)
     with connection.cursor() as cursor:
-        cursor.execute(_BEST, _scope(at, grade, region))
+        cursor.execute(_BEST, _scope(slots, grade, region, book_id))
         return [
             BestPrice(
                 grade=of_grade,
@@ -175,10 +192,23 @@ def best_prices(*, at: datetime, grade: str | None, region: str | None) -> list[
         ]
 
 
-def depth(*, at: datetime, grade: str, region: str | None, levels: int = 20) -> list[Level]:
-    """The best price levels of a grade for the slot of ``at``: offers rising, then bids falling."""
+def depth(
+    *,
+    at: datetime,
+    grade: str,
+    region: str | None,
+    levels: int = 20,
+    slots: range | None = None,
+) -> list[Level]:
+    """The best price levels of a grade: offers rising, then bids falling. Two queries.
+
+    For the slot of ``at``, with all bids; or for ``slots``: what offers have in all of them, at
+    their mean price, and the bids whose window meets them.
+    """
+    chosen = slots or range(slot_of(at), slot_of(at) + 1)
+    values = _scope(chosen, grade, region) | {"levels": levels, "bids_meet": slots is not None}
     with connection.cursor() as cursor:
-        cursor.execute(_DEPTH, _scope(at, grade, region) | {"levels": levels})
+        cursor.execute(_DEPTH, values)
         return [
             Level(side=side, price=price, units=int(units), count=count)
             for side, price, units, count in cursor.fetchall()
@@ -238,12 +268,19 @@ def utilisation(*, from_slot: int, to_slot: int) -> list[Utilisation]:
         ]
 
 
-def _scope(at: datetime, grade: str | None, region: str | None) -> dict[str, int | str | None]:
-    slot = slot_of(at)
+def _scope(
+    slots: range, grade: str | None, region: str | None, book_id: int | None = None
+) -> dict[str, Any]:
+    books = Book.objects.order_by("id")
+    if grade is not None:
+        books = books.filter(grades__code=grade)
+    if book_id is not None:
+        books = books.filter(id=book_id)
     return {
-        "slot": slot,
-        "day": slot // SLOTS_PER_DAY,
-        "hour": slot % SLOTS_PER_DAY,
+        "books": list(books.values_list("id", flat=True)),
+        "from": slots.start,
+        "to": slots.stop,
+        "bids_meet": False,
         "grade": grade,
         "region": region,
     }

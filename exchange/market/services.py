@@ -305,7 +305,7 @@ def _require_room(buyer_id: UUID) -> None:
     count at the same time.
     """
     count, most = orderly.open_orders(buyer_id)
-    if count > most:
+    if most is not None and count > most:
         raise TooManyOpenOrders(
             f"The organisation may have {most} live orders. Cancel some, or wait until they are "
             "filled; the operator can raise the limit.",

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from api.v1.accounts import stream
+from api import streaming as stream
 from core import clock, outbox, services
 from core.models import OutboxEvent
 from tests.api.client import register

@@ -14,6 +14,7 @@ from django.db import transaction  # noqa: E402 - after Django is set up
 from accounts.models import OperatorRole  # noqa: E402
 from billing.settlement.services import ensure_open_period  # noqa: E402
 from core import clock  # noqa: E402
+from exchange.capacity.models import Book  # noqa: E402
 from tests.integration import console_scene  # noqa: E402
 
 
@@ -27,6 +28,8 @@ def main() -> None:
         user=scene.people["clerk"], role="settlement_approver", created_at=now
     )
     console_scene.outsider(scene, now)
+    # A book that the real matcher may take up: what rests in the others was written by hand.
+    Book.objects.get_or_create(code="quantum", defaults={"resource_class": "quantum"})
 
 
 if __name__ == "__main__":

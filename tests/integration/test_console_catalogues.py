@@ -59,7 +59,7 @@ def test_translations_keep_the_placeholders(language: str) -> None:
 
 def test_chinese_is_chinese() -> None:
     same = {str(m.id) for m in catalogues.committed("zh_Hans") if m.id and m.string == m.id}
-    assert same == {"PUE"}
+    assert same == {"HHI", "PUE"}
 
 
 # Vocabulary → the field whose codes it names.
@@ -92,6 +92,12 @@ def test_every_code_has_a_word(vocabulary: str) -> None:
     assert set(words.VOCABULARIES[vocabulary]) == {code for code, _label in field.choices}
 
 
+def test_every_state_of_trading_has_a_word() -> None:
+    from exchange.market.orderly.states import HALT_TRANSITIONS
+
+    assert set(words.TRADING_STATES) == {state for state, _event in HALT_TRANSITIONS}
+
+
 def test_every_role_and_kind_has_a_word() -> None:
     from accounts import roles
 
@@ -101,7 +107,13 @@ def test_every_role_and_kind_has_a_word() -> None:
 
 
 def test_every_refusal_that_the_console_can_meet_has_a_word() -> None:
-    rooms = ("core", "accounts", "billing.settlement", "billing.periods")
+    rooms = (
+        "core",
+        "accounts",
+        "billing.settlement",
+        "billing.periods",
+        "exchange.market.orderly",
+    )
     slugs = set()
     for room in rooms:
         try:

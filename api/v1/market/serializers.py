@@ -406,6 +406,9 @@ class BookSerializer(OutputSerializer):
         return [grade.code for grade in book.grades.all()]
 
 
+MAX_DEPTH_SLOTS = 7 * 24
+
+
 class ScopeQuery(InputSerializer):
     grade = serializers.CharField(max_length=64, required=False)
     region = serializers.CharField(max_length=32, required=False)
@@ -414,6 +417,27 @@ class ScopeQuery(InputSerializer):
 class DepthQuery(ScopeQuery):
     grade = serializers.CharField(max_length=64)
     levels = serializers.IntegerField(min_value=1, max_value=100, default=20)
+    to = SlotField(required=False, help_text="Together with `from`; a week at the most.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """``from`` is a word of Python, so it cannot be an attribute."""
+        since = SlotField(
+            required=False,
+            help_text="Depth over a range of hours: what offers have in all of them.",
+        )
+        return super().get_fields() | {"from": since}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The range, as ``slots``; None for the present hour."""
+        since, to = attrs.get("from"), attrs.get("to")
+        attrs["slots"] = None
+        if since is not None or to is not None:
+            if since is None or to is None or not 0 < to - since <= MAX_DEPTH_SLOTS:
+                raise serializers.ValidationError(
+                    {"to": "goes with from, lies after it, and at most a week"}
+                )
+            attrs["slots"] = range(since, to)
+        return attrs
 
 
 class BestPriceSerializer(OutputSerializer):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api.v1.market import orderly_views, standing, views
+from api.v1.market import orderly_views, standing, stream, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
@@ -36,5 +36,6 @@ urlpatterns = [
     path("market/books/<slug:book_code>/rules", orderly_views.BookRulesView.as_view()),
     path("market/order-limits/<uuid:organisation_id>", orderly_views.OrderLimitView.as_view()),
     path("market/concentration", orderly_views.ConcentrationView.as_view()),
+    path("market/stream", stream.MarketStreamView.as_view()),
     path("market/statistics", views.StatisticsView.as_view()),
 ]

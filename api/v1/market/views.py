@@ -389,11 +389,16 @@ class DepthView(ApiView):
         responses=shapes.DepthSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Units at each price of a grade: offers for the present hour, and resting limits."""
+        """Units at each price of a grade: offers for the present hour, or over a range of hours
+        (what they have in all of them, at their mean price), and resting limits."""
         query = self.query(shapes.DepthQuery)
         now = clock.now()
         levels = selectors.depth(
-            at=now, grade=query["grade"], region=query.get("region"), levels=query["levels"]
+            at=now,
+            grade=query["grade"],
+            region=query.get("region"),
+            levels=query["levels"],
+            slots=query["slots"],
         )
         shown = {"at": now, "grade": query["grade"], "region": query.get("region")}
         return Response(shapes.DepthSerializer(shown | {"levels": levels}).data)

@@ -28,15 +28,17 @@ _IN_FORCE = """
      WHERE i.grade_id = ANY(%(grades)s)
 """
 
-# What reads no further than it must: one more than the limit says enough.
+# Counted by an index, and no further than it must: one more than the limit says enough. Without a
+# limit nothing is counted.
 _OPEN_ORDERS = """
-    SELECT coalesce((SELECT open_orders FROM exchange_orderlimit
-                      WHERE organisation_id = %(buyer)s), %(general)s) AS most,
-           (SELECT count(*) FROM (
-                SELECT 1 FROM exchange_order
-                 WHERE buyer_id = %(buyer)s AND state IN ('pending', 'open', 'partially_filled')
-                 LIMIT coalesce((SELECT open_orders FROM exchange_orderlimit
-                                  WHERE organisation_id = %(buyer)s), %(general)s) + 1) live)
+    WITH may AS (SELECT coalesce((SELECT open_orders FROM exchange_orderlimit
+                                   WHERE organisation_id = %(buyer)s), %(general)s::int) AS most)
+    SELECT most, CASE WHEN most IS NULL THEN 0 ELSE (
+               SELECT count(*) FROM (
+                   SELECT 1 FROM exchange_order
+                    WHERE buyer_id = %(buyer)s AND state IN ('pending', 'open', 'partially_filled')
+                    LIMIT (SELECT most + 1 FROM may)) live) END
+      FROM may
 """
 
 _SUPPLY = """
@@ -103,13 +105,12 @@ def prices_in_force(book_id: int, grade_ids: Collection[int]) -> dict[tuple[int,
         return {(grade, region): to_micro(price) for grade, region, price in cursor.fetchall()}
 
 
-def open_orders(buyer_id: UUID) -> tuple[int, int]:
+def open_orders(buyer_id: UUID) -> tuple[int, int | None]:
     """How many live orders an organisation has (no more than one above the limit are counted),
-    and how many it may have."""
+    and how many it may have; None for any number."""
+    general = settings.OPEN_ORDERS_PER_ORGANISATION or None
     with connection.cursor() as cursor:
-        cursor.execute(
-            _OPEN_ORDERS, {"buyer": buyer_id, "general": settings.OPEN_ORDERS_PER_ORGANISATION}
-        )
+        cursor.execute(_OPEN_ORDERS, {"buyer": buyer_id, "general": general})
         most, count = cursor.fetchone()
     return count, most
 

@@ -26,7 +26,7 @@ ROLE = "market"
 MAX_BAND_BP = 100_000
 MAX_OPEN_ORDERS = 1_000_000
 MAX_INDEX_UNIT_HOURS = 1_000_000
-_REASON_LENGTH = 500
+MAX_REASON_LENGTH = 500
 
 
 def halt_trading(
@@ -178,9 +178,9 @@ def _state(is_halted: bool) -> str:
 
 def _reason(text: str) -> str:
     text = text.strip()
-    if not 0 < len(text) <= _REASON_LENGTH:
+    if not 0 < len(text) <= MAX_REASON_LENGTH:
         raise InvalidInput.of(
-            "reason", f"1 to {_REASON_LENGTH} characters", "Say why; members read it."
+            "reason", f"1 to {MAX_REASON_LENGTH} characters", "Say why; members read it."
         )
     return text
 

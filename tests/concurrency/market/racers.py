@@ -178,3 +178,22 @@ def _halted_or_resumed(row: Any, halts: dict[UUID, Any], pools: dict[int, str]) 
     if row.kind == "trading_halted":
         return TradingHalted(tuple(before - after))
     return TradingResumed(tuple(after - before))
+
+
+def place_until_refused(start: Any, buyer: Any, request: Any, now: Any, results: Any) -> None:
+    """Place orders of one buyer until there are too many; how many is put into ``results``."""
+    from django.db import transaction
+
+    from exchange.market import services
+    from exchange.market.orderly.errors import TooManyOpenOrders
+
+    start.wait()
+    placed = 0
+    while placed < 50:
+        try:
+            with transaction.atomic():
+                services.place_order(actor=buyer, request=request, now=now)
+        except TooManyOpenOrders:
+            break
+        placed += 1
+    results.put(placed)

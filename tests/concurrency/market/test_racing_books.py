@@ -14,7 +14,10 @@ from core.slots import slot_start_at
 from exchange.capacity.models import BookEvent
 from exchange.market import matching, verify
 from exchange.market.models import Order, Trade
+from exchange.market.orderly import services as orderly
+from exchange.market.orderly.models import OrderLimit
 from ledger import verify as ledger_verify
+from tests import factories
 from tests.concurrency.market import racers
 from tests.integration.capacity.builders import load_reference
 from tests.integration.market import builders as make
@@ -112,5 +115,65 @@ def test_killed_in_the_middle_of_batches_the_trades_are_those_of_the_log(market)
     assert not BookEvent.objects.filter(batch=None).exists()
     assert not Order.objects.filter(state="pending").exists()
     assert Order.objects.count() == 40
+    assert written() == racers.replay(book_id)
+    assert_sound()
+
+
+def test_racing_orders_never_pass_an_organisations_limit(market):
+    buyer = make.funded_buyer()
+    OrderLimit.objects.create(
+        organisation_id=buyer.organisation_id, open_orders=5, changed_at=make.NOW
+    )
+    start, results = spawn.Barrier(4), spawn.Queue()
+    placers = [
+        spawn.Process(
+            target=racers.place_until_refused,
+            args=(start, buyer, make.order_request(units=1, **WINDOW), make.NOW, results),
+        )
+        for _ in range(4)
+    ]
+    for placer in placers:
+        placer.start()
+    placed = sum(results.get(timeout=90) for _ in placers)
+    for placer in placers:
+        placer.join(30)
+    assert [placer.exitcode for placer in placers] == [0] * 4
+    assert placed == Order.objects.count() == 5
+
+
+def test_a_halt_in_the_middle_of_racing_orders_and_killed_workers(market):
+    """Orders arrive all the time, a worker is killed, trading is halted and goes on."""
+    luck = random.Random(20261124)
+    desk = factories.operator("market")
+    for price in ("8", "9"):
+        make.offered_pool(make.seller(), units=30, price=price)
+    make.match()
+    book_id, seen_while_halted = make.book().id, set()
+    for _ in range(3):
+        start, done = spawn.Barrier(2), spawn.Event()
+        matcher = spawn.Process(
+            target=racers.match_until, args=(start, done, book_id, make.NOW, 0.2)
+        )
+        matcher.start()
+        start.wait()
+        for _ in range(4):
+            make.place(make.funded_buyer(), units=luck.randint(1, 3), limit="10", **WINDOW)
+        time.sleep(luck.uniform(0.05, 0.3))  # a batch is under way
+        halt = orderly.halt_trading(actor=desk, book_code="intelligent", reason="x", now=make.NOW)
+        for _ in range(3):
+            make.place(make.funded_buyer(), units=1, limit="12", **WINDOW)
+        os.kill(matcher.pid, signal.SIGKILL)
+        matcher.join()
+        make.match()
+        assert make.book().is_halted
+        before = Trade.objects.count()
+        make.place(make.funded_buyer(), units=1, limit="20", **WINDOW)
+        make.match()
+        assert Trade.objects.count() == before
+        seen_while_halted.add(before)
+        orderly.resume_trading(actor=desk, halt_id=halt.id, reason="y", now=make.NOW)
+        make.match()
+        assert Trade.objects.count() > before
+    assert len(seen_while_halted) == 3
     assert written() == racers.replay(book_id)
     assert_sound()
