@@ -25,7 +25,7 @@ from exchange.market.auction.layout import lay_out
 from exchange.market.auction.problem import Node, Problem
 from exchange.market.auction.relaxation import MICRO, Decision, Model
 from exchange.market.auction.result import Result
-from exchange.market.auction.settling import CellBook, Settled, settle
+from exchange.market.auction.settling import CellBook, settle
 
 NUDGE_UNITS: Final = UNITS_PER_MWH // 100
 WRONG: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -52,31 +52,24 @@ class Blind:
 
 
 def bracketed(problem: Problem, published: Mapping[tuple[str, int], int]) -> int:
-    """How many published prices lie between the values of a little less and a little more."""
+    """How many published prices lie between those with a little more and a little less supply.
+
+    The little is one hundredth of a MWh at every balance at once: what is published is rounded.
+    """
     layout = lay_out(problem)
     model = Model(layout)
     flows = model.flows_of(model.decide(Decision(())).values)
     right = 0
     for cell in layout.cells:
         book = CellBook(layout, cell, frozenset())
-        settled = settle(book, {}, flows, {})
+        more = settle(book, dict.fromkeys(cell.nodes, NUDGE_UNITS), flows, {})
+        less = settle(book, dict.fromkeys(cell.nodes, -NUDGE_UNITS), flows, {})
+        if more is None or less is None:
+            continue
         for node in cell.nodes:
             place = layout.nodes[node].zone, layout.nodes[node].slot
-            low, high = _values(book, settled, node, len(layout.arcs))
-            right += low <= published[place] <= high
+            right += more.highest[node] <= published[place] <= less.lowest[node]
     return right
-
-
-def _values(book: CellBook, settled: Settled | None, node: int, arcs: int) -> tuple[float, float]:
-    """What the node's last hundredth of a MWh and the next one are worth, narrowest."""
-    if settled is None:
-        return float("inf"), -float("inf")
-    flows = [settled.flows.get(arc, 0) for arc in range(arcs)]
-    more = settle(book, {node: NUDGE_UNITS}, flows, {})
-    less = settle(book, {node: -NUDGE_UNITS}, flows, {})
-    low = -float("inf") if more is None else more.highest[node]
-    high = float("inf") if less is None else less.lowest[node]
-    return low, high
 
 
 def decide_blind(day: MarketDay, seen: Blind) -> Result:
