@@ -58,7 +58,7 @@ def bracketed(problem: Problem, published: Mapping[tuple[str, int], int]) -> int
     """
     layout = lay_out(problem)
     model = Model(layout)
-    flows = model.flows_of(model.decide(Decision(())).values)
+    flows, _ = model.flows_of(model.decide(Decision(())).values)
     right = 0
     for cell in layout.cells:
         book = CellBook(layout, cell, frozenset())
