@@ -6,7 +6,8 @@ ones where markets are too thin for a proof in time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
 from typing import Final
 
 from exchange.market.auction.layout import Layout
@@ -15,6 +16,9 @@ from exchange.market.auction.relaxation import Decision, Model
 
 _CHAIN: Final = 12  # blocks taken out after one was put in, before it is given up
 _WHOLE: Final = 1e-6
+_GAIN: Final = 1e-9  # a share of welfare; less is the solver's noise
+_BOLD: Final = 0.7  # of dives
+_NOBODY: Final = 1 << 30  # a block that is none: all may be taken out
 
 Considered = tuple[Outcome | NoPrices, float]
 """What became of a decision, and its welfare in yuan."""
@@ -32,26 +36,73 @@ class Improver:
     ) -> None:
         self.layout, self.linear = layout, linear
         self.consider, self.left = consider, left
+        self.random = Random(0)  # noqa: S311 - draws neighbourhoods, the same in every run
         self._children: dict[int, list[int]] = {}
         for i, placed in enumerate(layout.blocks):
             self._children.setdefault(placed.parent, []).append(i)
 
-    def dive(self) -> tuple[Decision, float]:
-        """Fix one fractional block or income after another; also the relaxation's welfare."""
-        answer = self.linear.relax({})
+    def dive(
+        self, fixed: Mapping[int, float] | None = None, *, bold: bool
+    ) -> tuple[Decision, float]:
+        """Decide one fractional block or income after another; also the first welfare.
+
+        A block that the relaxation takes wholly, unforced, gains at its prices: refusing what is
+        fractional never makes anybody lose. A bold dive accepts what is nearer to that; it comes
+        out with more welfare, and with some at a loss.
+        """
+        fixed = dict(fixed or {})
+        answer = self.linear.relax(fixed)
         bound = answer.welfare
-        fixed: dict[int, float] = {}
         while self.left() > 0:
             yes = self.linear.yes_of(answer.values)
             open_ = [i for i in range(len(yes)) if _WHOLE < yes[i] < 1 - _WHOLE]
             if not open_:
                 break
-            # The nearly decided ones together, a quarter at a time.
-            near = sorted(open_, key=lambda i: (min(yes[i], 1 - yes[i]), i))
+            least = self.random.uniform(0.4, 0.8) if bold else 2.0
+            near = sorted(open_, key=lambda i: (min(yes[i], (1 - yes[i]) if bold else 1.0), i))
             for i in near[: max(1, len(near) // 4)]:
-                self._fix(fixed, i, float(round(yes[i])))
+                self._fix(fixed, i, float(yes[i] >= least))
             answer = self.linear.relax(fixed)
         return self._closed(self.linear.decision_of(answer.values)), bound
+
+    def exchange(self, decision: Decision, welfare: float, *, until: float) -> None:
+        """Free the blocks of a neighbourhood of the best decision and dive again, over and over.
+
+        Ends at `until` (seconds left), or when it has gained nothing for as many turns in a row as
+        there are blocks, within bounds.
+        """
+        blocks = range(len(self.layout.blocks))
+        idle, most = 0, min(max(len(self.layout.blocks), 20), 400)
+        while idle < most and self.left() > until:
+            free = self._neighbourhood()
+            fixed: dict[int, float] = {}
+            for i in blocks:
+                if i not in free:
+                    self._fix(fixed, i, float(decision.lots[i] > 0))
+            for i in range(len(self.layout.incomes)):
+                fixed[len(blocks) + i] = float(i not in decision.refused)
+            tried, reach = self.dive(fixed, bold=self.random.random() < _BOLD)
+            idle += 1
+            if reach <= welfare + _GAIN * abs(welfare):
+                continue
+            tried, (outcome, gained) = self.repair(tried, keep=_NOBODY)
+            if isinstance(outcome, Outcome) and gained > welfare + _GAIN * abs(welfare):
+                decision, welfare, idle = tried, gained, 0
+
+    def _neighbourhood(self) -> set[int]:
+        """Blocks near one drawn at random: those that share most slots and its grade, some more."""
+        blocks = self.layout.blocks
+        centre = blocks[self.random.randrange(len(blocks))].block
+        slots = {slot for slot, _ in centre.units_by_slot}
+
+        def distance(i: int) -> float:
+            other = blocks[i].block
+            shared = sum(slot in slots for slot, _ in other.units_by_slot)
+            near = shared * (2 if other.grade == centre.grade else 1)
+            return -near * self.random.uniform(0.5, 1.0)
+
+        size = self.random.randint(4, max(8, min(60, len(blocks) // 3)))
+        return set(sorted(range(len(blocks)), key=distance)[:size])
 
     def _fix(self, fixed: dict[int, float], place: int, value: float) -> None:
         """Fix one, and what follows from it: a parent's no for its children, a child's yes for

@@ -18,7 +18,7 @@ from exchange.market.auction.layout import Layout
 from exchange.market.auction.pricing import Demand, NoPrices, Outcome, Pricer
 from exchange.market.auction.relaxation import Answer, Cut, Decision, Literal, Model
 
-
+_PROVING: Final = 0.5  # of the time is kept for proving, whatever exchanges still gain
 _WHOLE_UNITS: Final = 1e-3  # what a solver's whole number may be off
 
 
@@ -77,9 +77,12 @@ class Search:
 
     def _dive(self) -> None:
         """The first good decision, and the first bound."""
-        decision, bound = self.improver.dive()
+        decision, bound = self.improver.dive(bold=True)
         self.found.bound = min(self.found.bound, bound)
-        self.improver.improve(*self.improver.repair(decision))
+        self.improver.repair(decision)
+        best = self.found.outcome
+        if best is not None and not self.proven() and self.layout.blocks:
+            self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
 
     def left(self) -> float:
         """Seconds left."""
