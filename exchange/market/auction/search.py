@@ -19,6 +19,7 @@ from exchange.market.auction.pricing import Demand, NoPrices, Outcome, Pricer
 from exchange.market.auction.relaxation import Answer, Cut, Decision, Literal, Model
 
 _PROVING: Final = 0.5  # of the time is kept for proving, whatever exchanges still gain
+_THIN: Final = 1e-3  # a gap after the first dive above which proofs are not expected soon
 _WHOLE_UNITS: Final = 1e-3  # what a solver's whole number may be off
 
 
@@ -81,7 +82,9 @@ class Search:
         self.found.bound = min(self.found.bound, bound)
         self.improver.repair(decision)
         best = self.found.outcome
-        if best is not None and not self.proven() and self.layout.blocks:
+        missing = self.found.bound - self.found.welfare
+        thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
+        if best is not None and thin and self.layout.blocks:
             self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
 
     def left(self) -> float:
