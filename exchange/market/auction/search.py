@@ -1,0 +1,168 @@
+"""Searches the decision with the greatest welfare under which nobody is at a loss.
+
+HiGHS decides blocks without regard to losses; a decision without prices is forbidden by a cut that
+takes with it whatever must fail for the same reason, and the programme is solved again. The first
+decision with prices is then the best there is. On the way, decisions without prices are repaired.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from exchange.market.auction.layout import Layout
+from exchange.market.auction.pricing import Demand, NoPrices, Outcome, Pricer
+from exchange.market.auction.relaxation import Answer, Cut, Decision, Literal, Model
+
+
+@dataclass(slots=True)
+class Found:
+    """The best outcome so far, its welfare and the least bound, in yuan."""
+
+    outcome: Outcome | None = None
+    welfare: float = -math.inf
+    bound: float = math.inf
+    proven: bool = False
+    solver_seconds: float = 0.0
+    rounds: int = 0
+    tried: dict[Decision, Outcome | NoPrices] = field(default_factory=dict)
+
+
+class Search:
+    """One search on one layout."""
+
+    def __init__(self, layout: Layout, *, seconds: float, gap: float) -> None:
+        self.layout = layout
+        self.until = time.monotonic() + seconds
+        self.gap = gap
+        self.pricer = Pricer(layout)
+        self.linear = Model(layout)
+        self.found = Found()
+        self._children: dict[int, list[int]] = {}
+        for i, placed in enumerate(layout.blocks):
+            self._children.setdefault(placed.parent, []).append(i)
+
+    def run(self) -> Found:
+        """Search until proven within the gap, or until time is up."""
+        self.consider(self.nothing())
+        integer = Model(self.layout).as_integer()
+        while not self.proven() and self.left() > 0:
+            answer = integer.search(seconds=self.left(), relative_gap=self.gap / 2, start=None)
+            self.found.rounds += 1
+            self.found.bound = min(self.found.bound, answer.bound)
+            if not len(answer.values):
+                break
+            decision = integer.decision_of(answer.values)
+            outcome = self.consider(decision)
+            if isinstance(outcome, NoPrices):
+                self.repair(decision, outcome)
+                integer.add_cut(self.cut(decision, outcome))
+        self.found.solver_seconds = integer.seconds + self.linear.seconds
+        self.found.proven = self.proven()
+        return self.found
+
+    def left(self) -> float:
+        """Seconds left."""
+        return self.until - time.monotonic()
+
+    def proven(self) -> bool:
+        """Whether the gap that was asked for is reached."""
+        found = self.found
+        return found.bound - found.welfare <= self.gap * max(abs(found.bound), 1e-9)
+
+    def nothing(self) -> Decision:
+        """No block and no minimum income accepted: always has prices."""
+        return Decision((0,) * len(self.layout.blocks), frozenset(range(len(self.layout.incomes))))
+
+    def consider(self, decision: Decision) -> Outcome | NoPrices:
+        """Settle a decision, and keep it where it is the best."""
+        known = self.found.tried.get(decision)
+        if known is not None:
+            return known
+        answer: Answer = self.linear.decide(decision)
+        outcome: Outcome | NoPrices = NoPrices()
+        if len(answer.values):
+            outcome = self.pricer.outcome(decision, answer, self.linear)
+        if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
+            self.found.outcome, self.found.welfare = outcome, answer.welfare
+        self.found.tried[decision] = outcome
+        return outcome
+
+    def repair(self, decision: Decision, why: Outcome | NoPrices) -> None:
+        """Take out who loses, the worst first, until prices exist."""
+        while isinstance(why, NoPrices) and self.left() > 0:
+            demands = why.losers or why.together
+            if not demands:
+                return
+            decision = self.without(decision, demands[0])
+            why = self.consider(decision)
+
+    def without(self, decision: Decision, demand: Demand) -> Decision:
+        """The decision without the demand's block (and what depends on it) or income."""
+        if demand.block < 0:
+            return Decision(decision.lots, decision.refused | {demand.income})
+        lots = list(decision.lots)
+        out = [demand.block]
+        while out:
+            block = out.pop()
+            lots[block] = 0
+            out += self._children.get(block, [])
+        return Decision(tuple(lots), decision.refused)
+
+    def cut(self, decision: Decision, why: NoPrices) -> Cut:
+        """What must change for this decision's failure to go away."""
+        if len(why.losers) and why.losers[0].block >= 0 and self._monotone:
+            return self._loser_cut(decision, why.losers[0])
+        touched = {node for d in why.losers + why.together for node, _ in d.weights}
+        return self._cut_of(decision, self._cells_of(touched))
+
+    @property
+    def _monotone(self) -> bool:
+        """Whether more supply never raises a price: so in a network of one grade, with no
+        minimum incomes that could take supply away."""
+        return len(self.layout.problem.grades) == 1 or not self.layout.arcs
+
+    def _cells_of(self, nodes: Iterable[int]) -> set[int]:
+        return {self.layout.cell_of[node] for node in nodes}
+
+    def _loser_cut(self, decision: Decision, loser: Demand) -> Cut:
+        """A seller that loses at the highest prices loses as long as no accepted seller leaves
+        and no rejected buyer comes in its cells; a buyer likewise."""
+        sign = self.layout.blocks[loser.block].sign
+        cells = self._cells_of(node for node, _ in loser.weights)
+        absent, present = self._literals(decision, cells)
+        return Cut(
+            tuple(x for x in absent if x.block < 0 or self.layout.blocks[x.block].sign == sign),
+            tuple(x for x in present if x.block < 0 or self.layout.blocks[x.block].sign != sign),
+        )
+
+    def _cut_of(self, decision: Decision, cells: set[int]) -> Cut:
+        absent, present = self._literals(decision, cells)
+        return Cut(tuple(absent), tuple(present))
+
+    def _literals(self, decision: Decision, cells: set[int]) -> tuple[list[Literal], list[Literal]]:
+        """What holds and what does not in a decision about the cells; about all of them if none.
+
+        A link that grades share ties their cells of a slot, so all of the slot count.
+        """
+        layout = self.layout
+        if not self._monotone:
+            slots = {layout.nodes[layout.cells[c].nodes[0]].slot for c in cells}
+            cells = {
+                i for i, c in enumerate(layout.cells) if layout.nodes[c.nodes[0]].slot in slots
+            }
+        absent: list[Literal] = []
+        present: list[Literal] = []
+        for i, (placed, lots) in enumerate(zip(layout.blocks, decision.lots, strict=True)):
+            if cells and not any(layout.cell_of[node] in cells for node, _ in placed.parts):
+                continue
+            if lots:
+                absent.append(Literal(i, lots))
+            if lots < placed.lots:
+                present.append(Literal(i, max(lots + 1, placed.least_lots)))
+        for i in range(len(layout.incomes)):
+            literal = Literal(-1, income=i)
+            (present if i in decision.refused else absent).append(literal)
+        return absent, present
