@@ -9,8 +9,7 @@ from typing import Final
 
 from exchange.market.auction.answering import answer
 from exchange.market.auction.fallback import by_plain_rule, plain_bound_micro
-from exchange.market.auction.layout import Layout, lay_out
-from exchange.market.auction.pricing import Outcome
+from exchange.market.auction.layout import lay_out
 from exchange.market.auction.problem import Problem
 from exchange.market.auction.relaxation import MICRO, SolverFailed
 from exchange.market.auction.result import Method, Result
@@ -55,12 +54,6 @@ def clear(problem: Problem, *, time_limit_s: float = 60.0, gap: float = GAP) -> 
         outcome = by_plain_rule(layout, seconds=time_limit_s)
     if outcome is None:
         raise NoPricesExist
-    return _result(layout, outcome, found, method, note, begun)
-
-
-def _result(
-    layout: Layout, outcome: Outcome, found: Found, method: Method, note: str, begun: float
-) -> Result:
     answers = answer(layout, outcome)
     bound = plain_bound_micro(layout)
     if math.isfinite(found.bound):

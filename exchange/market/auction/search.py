@@ -70,7 +70,8 @@ class Search:
     def proven(self) -> bool:
         """Whether the gap that was asked for is reached."""
         found = self.found
-        return found.bound - found.welfare <= self.gap * max(abs(found.bound), 1e-9)
+        missing = found.bound - found.welfare
+        return math.isfinite(missing) and missing <= self.gap * max(abs(found.bound), 1e-9)
 
     def nothing(self) -> Decision:
         """No block and no minimum income accepted: always has prices."""
