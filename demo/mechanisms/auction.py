@@ -59,6 +59,7 @@ def run(day: Day, options: Options) -> Result:
         cleared = clear(
             _problem(day, pool, [step for step, _ in steps.values()], bids[pool.id]),
             time_limit_s=options.auction_seconds,
+            gap=options.auction_gap,
         )
         methods[cleared.method.value] += 1
         gaps.append(cleared.gap)

@@ -92,9 +92,7 @@ def _enters(event: Event) -> bool:
     return isinstance(event, OrderEntered)
 
 
-def _batches(
-    day: Day, served: frozenset[int]
-) -> Iterator[tuple[int, list[Offered | Wanted]]]:
+def _batches(day: Day, served: frozenset[int]) -> Iterator[tuple[int, list[Offered | Wanted]]]:
     """What comes in each minute, with the second at which it is admitted; offers first."""
     wanted = [want for want in day.wanted if want.order.id not in served]
     coming: list[Offered | Wanted] = sorted(

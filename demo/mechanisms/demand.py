@@ -41,6 +41,7 @@ class Ask:
     at_s: int
     duration_slots: int
     task: Task
+    runs_already: bool = False  # at midnight: it cannot wait
 
     @property
     def unit_hours(self) -> int:
@@ -124,7 +125,9 @@ def _in_day(ask: Ask) -> Ask | None:
     if ask.at_s >= 0:
         return ask
     remaining = ceil((ask.at_s + ask.duration_slots * SECONDS_PER_SLOT) / SECONDS_PER_SLOT)
-    return replace(ask, at_s=0, duration_slots=remaining) if remaining > 0 else None
+    if remaining <= 0:
+        return None
+    return replace(ask, at_s=0, duration_slots=remaining, runs_already=True)
 
 
 def _wanted(asks: Sequence[Ask], supplied: Supply, options: Options) -> Iterable[Wanted]:
@@ -134,10 +137,12 @@ def _wanted(asks: Sequence[Ask], supplied: Supply, options: Options) -> Iterable
         edge = ask.task.resource_class == "edge"
         grades, value_micro = _grades_and_value(dice, ask.task, supplied, options)
         # Each order takes as many draws as any other, so that an option moves only what it is for.
-        deferrable = dice.random() < options.deferrable_share and not edge and ask.at_s > 0
+        deferrable = dice.random() < options.deferrable_share and not edge and not ask.runs_already
         green = dice.random() < options.green_share and not edge and not deferrable
         home = dice.random()
-        slack = options.deferrable_slack_slots if deferrable else 0 if edge else options.slack_slots
+        slack = options.deferrable_slack_slots if deferrable else options.slack_slots
+        if edge or ask.runs_already:
+            slack = 0
         earliest = FIRST_SLOT + -(-ask.at_s // SECONDS_PER_SLOT)
         yield Wanted(
             at_s=ask.at_s,

@@ -42,6 +42,7 @@ class Figures:
     utilisation_by_hour: tuple[float, ...]
     wait_percentiles: dict[str, float]  # from the order to the start of delivery
     delay_percentiles: dict[str, float]  # of the start, after the earliest that was asked for
+    delayed: dict[int, int]  # orders by the hours of that delay
     unserved_by_reason: dict[str, int]
 
 
@@ -65,15 +66,16 @@ def measure(day: Day, result: Result) -> Measured:
     """All figures. `Broken` where the result contradicts itself."""
     check(day, result)
     class_of = {want.order.id: want.resource_class for want in day.wanted}
+    units = day.units_by_class
     by_class: dict[str, Figures] = {}
     for name in (*sorted(day.units_by_class), ALL):
         by_class[name] = _figures(
             day,
-            [want for want in day.wanted if name in (ALL, want.resource_class)],
-            [deal for deal in result.deals if name in (ALL, class_of[deal.order])],
-            [sale for sale in result.sales if name in (ALL, day.class_of_pool[sale.pool])],
-            result.refusals,
-            sum(day.units_by_class.values()) if name == ALL else day.units_by_class[name],
+            wanted=[want for want in day.wanted if name in (ALL, want.resource_class)],
+            deals=[deal for deal in result.deals if name in (ALL, class_of[deal.order])],
+            sales=[sale for sale in result.sales if name in (ALL, day.class_of_pool[sale.pool])],
+            refusals=result.refusals,
+            units=sum(units.values()) if name == ALL else units[name],
         )
     return Measured(result.mechanism, by_class, result.seconds, result.notes)
 
@@ -118,6 +120,7 @@ def _check_orders(day: Day, deals: Iterable[Deal]) -> None:
 
 def _figures(
     day: Day,
+    *,
     wanted: Sequence[Wanted],
     deals: Sequence[Deal],
     sales: Sequence[Sale],
@@ -162,6 +165,7 @@ def _figures(
         utilisation_by_hour=by_hour,
         wait_percentiles=percentiles([(wait, 1.0) for wait in waits], WAIT_PERCENTILES),
         delay_percentiles=percentiles([(delay, 1.0) for delay in delays], WAIT_PERCENTILES),
+        delayed=dict(sorted(Counter(map(int, delays)).items())),
         unserved_by_reason=dict(sorted(reasons.items())),
     )
 
@@ -176,9 +180,7 @@ def _by_hour(day: Day, sales: Iterable[Sale], units: int) -> tuple[float, ...]:
     )
 
 
-def percentiles(
-    weighted: Sequence[tuple[float, float]], wanted: Sequence[int]
-) -> dict[str, float]:
+def percentiles(weighted: Sequence[tuple[float, float]], wanted: Sequence[int]) -> dict[str, float]:
     """The least values that at least so many hundredths of the weight do not exceed."""
     ordered = sorted(weighted)
     whole = sum(weight for _, weight in ordered)

@@ -23,4 +23,5 @@ class Options:
     green_share: float = 0.1  # of the other orders, which ask for half carbon-free power
     firm_share: float = 0.7  # of each pool, offered for the whole day at the list price
     auction_share: float = 0.5  # of every offer, that goes to the day-ahead auction first
-    auction_seconds: float = 20.0  # for the auction of one grade, at most
+    auction_seconds: float = 10.0  # for the auction of one pool, at most
+    auction_gap: float = 1e-3  # how far below the best welfare an auction may stay

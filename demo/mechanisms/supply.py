@@ -88,7 +88,17 @@ def build(files: Files, nodes: Sequence[Node], options: Options) -> Supply:
         for place, region in enumerate(places):
             units = sum(node.units for node in of_grade[place :: len(places)])
             if units:
-                pool = _pool(len(pools) + 1, regions.index(region), region, grade, units, files)
+                # A provider for each region.
+                number = regions.index(region) + 1
+                pool = PoolTerms(
+                    id=len(pools) + 1,
+                    provider=number,
+                    centre=number,
+                    region=region,
+                    grade=grade,
+                    units=units,
+                    green_share_bp=round(10_000 * files.green.get(region, 0.0)),
+                )
                 pools.append(pool)
                 offers += _offers(len(offers) + 1, pool, price(model, region), options)
     return Supply(
@@ -97,18 +107,6 @@ def build(files: Files, nodes: Sequence[Node], options: Options) -> Supply:
         grades=grades,
         list_prices_micro=_list_prices(pools, offers),
         units={g: sum(pool.units for pool in pools if pool.grade == g) for g in grades},
-    )
-
-
-def _pool(id_: int, number: int, region: str, grade: int, units: int, files: Files) -> PoolTerms:
-    return PoolTerms(
-        id=id_,
-        provider=1 + number,
-        centre=1 + number,
-        region=region,
-        grade=grade,
-        units=units,
-        green_share_bp=round(10_000 * files.green.get(region, 0.0)),
     )
 
 
