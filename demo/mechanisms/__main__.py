@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from demo.mechanisms import command
+from demo.mechanisms.options import OptionError
 from demo.mechanisms.plots import NoPlots
 from demo.traces import TraceError
 
@@ -17,7 +18,7 @@ def main() -> int:
     given = vars(parser.parse_args())
     try:
         command.run(given, command.console_for())
-    except (TraceError, NoPlots, command.Differs) as error:
+    except (TraceError, OptionError, NoPlots, command.Differs) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - it is a command
         return 1
     return 0

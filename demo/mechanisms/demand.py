@@ -172,19 +172,22 @@ def _grades_and_value(
     """The grades that a task accepts, and what a unit-hour of any of them is worth to it.
 
     The value is a factor of the list price of one grade, drawn by how much there is of it. Where
-    the trace names no models, the task takes that grade only.
+    the trace says nothing of models or grades, the task takes that grade only.
     """
     known = {name: grade for grade, name in supplied.grades.items()}
     of_class = [g for name, g in known.items() if name.startswith(task.resource_class + ".")]
-    accepted = [known.get(f"{task.resource_class}.{m.lower()}", 0) for m in task.models or ()]
-    accepted = [grade for grade in accepted if grade] or (accepted and [NO_GRADE])
+    names = task.grades
+    if task.models is not None:
+        names = tuple(f"{task.resource_class}.{model.lower()}" for model in task.models)
+    accepted = [known[name] for name in names if name in known] or [NO_GRADE] * bool(names)
     wished = [grade for grade in accepted or of_class if grade in supplied.units] or of_class
     wish = dice.choices(wished, weights=[supplied.units[grade] for grade in wished])[0]
     factor = options.limit_median * dice.lognormvariate(0.0, options.limit_spread)
     value_micro = max(1, round(supplied.list_prices_micro[wish] * factor))
     if task.limit_price_per_unit_hour is not None:
         value_micro = to_micro(task.limit_price_per_unit_hour)
-    return accepted or ([wish] if task.models is None else of_class), value_micro
+    says_any = task.models is not None and not names
+    return accepted or (of_class if says_any else [wish]), value_micro
 
 
 def _at(weights: dict[str, int], share: float) -> str:

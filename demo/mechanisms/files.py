@@ -98,6 +98,8 @@ def read(paths: Sequence[Path]) -> Files:
             columns = set(rows.fieldnames or ())
             try:
                 _read(path, columns, list(rows), files)
+            except TraceError:
+                raise
             except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
                 raise TraceError(f"{path}: {error!r}") from error
     return files

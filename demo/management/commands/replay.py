@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from demo.mechanisms import command
+from demo.mechanisms.options import OptionError
 from demo.mechanisms.plots import NoPlots
 from demo.traces import TraceError
 
@@ -25,5 +26,5 @@ class Command(BaseCommand):
         """Run it, and say plainly what is wrong with a file."""
         try:
             command.run(options, command.console_for(self.stdout))
-        except (TraceError, NoPlots, command.Differs) as error:
+        except (TraceError, OptionError, NoPlots, command.Differs) as error:
             raise CommandError(str(error)) from error

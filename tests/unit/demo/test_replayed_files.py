@@ -18,7 +18,7 @@ from demo.mechanisms import auction, book, command, demand, files
 from demo.mechanisms.day import FIRST_SLOT, HOURS, Day
 from demo.mechanisms.figures import ALL, measure
 from demo.mechanisms.files import Files, Node, Quote
-from demo.mechanisms.options import Options
+from demo.mechanisms.options import OptionError, Options
 from demo.traces import Task, TraceError
 from exchange.market.terms import Placement
 
@@ -131,13 +131,14 @@ def test_models_that_a_trace_accepts_are_the_grades_of_its_orders(made: list[Pat
     read = files.read(made)
     read.nodes.append(Node("V100M16", 4))
     read.quotes.append(Quote("V100", "", 0.2, None))
-    for models, names in (
-        (None, {("intelligent.t4",), ("intelligent.v100m16",)}),  # one, drawn
-        ((), {("intelligent.t4", "intelligent.v100m16")}),  # any
-        (("T4", "G9"), {("intelligent.t4",)}),
-        (("G9",), {("",)}),  # nobody supplies it
+    for facts, names in (
+        ({}, {("intelligent.t4",), ("intelligent.v100m16",)}),  # one, drawn
+        ({"models": ()}, {("intelligent.t4", "intelligent.v100m16")}),  # any
+        ({"models": ("T4", "G9")}, {("intelligent.t4",)}),
+        ({"models": ("G9",)}, {("",)}),  # nobody supplies it
+        ({"grades": ("intelligent.t4",)}, {("intelligent.t4",)}),
     ):
-        day = demand.plan(read, [tasks(models=models)], Options(regions=1, load=2.0))
+        day = demand.plan(read, [tasks(**facts)], Options(regions=1, load=2.0))
         found = {
             tuple(day.grades.get(grade, "") for grade, _ in want.order.limits)
             for want in day.wanted
@@ -218,6 +219,14 @@ def test_plots_are_pictures_with_both_axes_named(made: list[Path], tmp_path: Pat
     assert all(picture.lstrip().startswith("<?xml") for picture in text.values())
     again = plots.draw(day, measured, tmp_path / "again")
     assert [path.read_text() for path in again] == list(text.values())
+
+
+@pytest.mark.parametrize(
+    "choice", [{"auction_share": 1.5}, {"load": 0.0}, {"regions": 0}, {"limit_spread": -1.0}]
+)
+def test_a_choice_that_makes_no_sense_is_named(choice: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match=next(iter(choice))):
+        Options(**choice)  # type: ignore[arg-type]
 
 
 @pytest.mark.data
