@@ -79,17 +79,15 @@ def run(
         booked = state.apply(events, now_s)
         for fill in booked.fills:
             _write(result, fill, offers[fill.offer])
-        entered = {event.order.id: event.order for event in events if _enters(event)}
+        entered = {
+            event.order.id: event.order for event in events if isinstance(event, OrderEntered)
+        }
         for outcome in booked.outcomes:
             order = entered.get(outcome.order)
             if order is not None and outcome.state is not OutcomeState.FILLED:
                 result.refusals[order.id] = judge.refusal(order, now_s)
     result.seconds = time.perf_counter() - begun
     return result
-
-
-def _enters(event: Event) -> bool:
-    return isinstance(event, OrderEntered)
 
 
 def _batches(day: Day, served: frozenset[int]) -> Iterator[tuple[int, list[Offered | Wanted]]]:

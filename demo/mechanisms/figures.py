@@ -135,7 +135,7 @@ def _figures(
     asked = sum(sale.asked_micro for sale in sales)
     hours = sum(deal.unit_hours for deal in deals)
     wanted_hours = sum(want.unit_hours for want in wanted)
-    first_start = {}
+    first_start: dict[int, int] = {}
     for deal in deals:
         first_start[deal.order] = max(deal.start_slot, first_start.get(deal.order, 0))
     by_hour = _by_hour(day, sales, units)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers too; styles help in print.
 _COLOURS: Final = {"posted": "#D55E00", "continuous": "#0072B2", "auction": "#009E73"}
 _STYLES: Final = {"posted": ":", "continuous": "--", "auction": "-"}
-_SETTINGS: Final = {
+_SETTINGS: Final[Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "compute-exchange",  # equal pictures have equal files
     "font.size": 9,

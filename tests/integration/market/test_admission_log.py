@@ -43,8 +43,8 @@ def test_the_engine_makes_the_same_trades_of_the_log(capsys):
 def test_a_log_that_says_otherwise_is_told():
     a_lively_book()
     with connection.cursor() as cursor:
-        # As if the dearer limit had entered the book in place of the lower one.
-        cursor.execute("UPDATE exchange_order SET limit_prices = ARRAY[8] WHERE units = 3")
+        # As if the offers had been cheaper, and the writer had taken too much.
+        cursor.execute("UPDATE exchange_offer SET prices = ARRAY[5]")
     (book,) = [book for book in compare() if book.trades]
     assert "the engine makes" in book.difference
     with pytest.raises(CommandError, match="1 books differ"):
