@@ -14,8 +14,15 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 SYNC := $(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
 # Two processes for tests suit two cores; `make test PYTEST_ARGS="-n 8"` suits eight.
 PYTEST_ARGS ?=
+# The files of `make replay`, and more options for it: REPLAY_ARGS="--load 0.7 --seed 7".
+REPLAY_SUPPLY ?= supply_openb_nodes.csv.gz supply_spot_gpu_nodes_2026.csv.gz \
+  supply_gcp_catalogue_2026-07-30.csv.gz supply_gpu_offers_21_providers_2026-05.csv.gz
+REPLAY_DEMAND ?= demand_openb_pods.csv.gz demand_ai_pai_100k.csv.gz \
+  demand_general_azure_100k.csv.gz demand_hpc_mustang_100k.csv.gz \
+  demand_edge_azure_llm_conv_2023.csv.gz
+REPLAY_ARGS ?=
 
-.PHONY: help setup demo run stop test check schema messages bench auction-oracle lock clean
+.PHONY: help setup demo replay run stop test check schema messages bench auction-oracle lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -40,6 +47,11 @@ $(STAMP): requirements-dev.lock $(VENV)/.uv
 
 demo: $(STAMP) ## The whole exchange at work on a day of Henan; KEEP=0 ends after the summary, TRACE=path replays a trace
 	@TRACE="$(TRACE)" KEEP="$(KEEP)" $(BIN)/python -m demo
+
+replay: $(STAMP) ## Real files through each mechanism, pictures into docs/images; DATA=folder (docs/replay.md)
+	@test -n "$(DATA)" || { echo "name the folder of the files: make replay DATA=folder"; exit 1; }
+	@$(BIN)/python -m demo.mechanisms $(REPLAY_SUPPLY:%=--supply "$(DATA)/%") \
+	  $(REPLAY_DEMAND:%=--demand "$(DATA)/%") --json var/replay.json --plots docs/images $(REPLAY_ARGS)
 
 run: $(STAMP) ## Web, workers, beat and their servers, until Ctrl-C
 	@$(BIN)/python -m exchangectl run

@@ -88,6 +88,9 @@ INSTALLED_APPS = [
 if find_spec("django_linear_migrations"):  # a tool of development; the image does not carry it
     INSTALLED_APPS.append("django_linear_migrations")
 
+if find_spec("demo"):  # brings `manage.py replay`; the image does not carry it
+    INSTALLED_APPS.append("demo")
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -183,7 +183,8 @@ def _run(
         outcome=outcome,
         settled=settled,
         books=books,
-        verify=_verify(stage.exchange),
+        verify=_verify(stage.exchange, "verify"),
+        admissions=_verify(stage.exchange, "replay_admissions"),
         seconds_day=seconds_day,
         seconds_total=time.monotonic() - started,
         seconds_behind=day.placed.seconds_behind,
@@ -241,9 +242,9 @@ async def _read(
         return outcome, await read_books(api, staff["auditor"].key)
 
 
-def _verify(exchange: Running) -> str:
-    """`CLEAN`, or the findings that `manage.py verify` reports."""
-    findings = exchange.manage("verify", check=False).splitlines()
+def _verify(exchange: Running, command: str) -> str:
+    """`CLEAN`, or the findings that one of `manage.py`'s commands reports."""
+    findings = exchange.manage(command, check=False).splitlines()
     bad = [line for line in findings if not line.startswith("ok")]
     return "; ".join(bad) if bad or not findings else CLEAN
 

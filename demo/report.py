@@ -47,6 +47,7 @@ class Report:
     settled: Settled
     books: Sequence[Books]
     verify: str  # "clean", or what does not hold
+    admissions: str  # likewise: whether the pure engine makes the same trades of every log
     seconds_day: float
     seconds_total: float
     seconds_behind: float = 0.0
@@ -61,8 +62,9 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything verifies and every region's books balance."""
-        return self.verify == CLEAN and bool(self.books) and self.trial_balance == 0
+        """Whether all verifies, trades follow from their logs, and every region's books balance."""
+        proven = self.verify == self.admissions == CLEAN
+        return proven and bool(self.books) and self.trial_balance == 0
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in `var/demo.json`."""
@@ -75,6 +77,7 @@ class Report:
             "order_to_trade_p99_ms": round(percentile(found.latencies_ms, 0.99), 1),
             "trial_balance": f"{self.trial_balance:.6f}",
             "verify": self.verify,
+            "admissions": self.admissions,
             "utilisation_by_city": utilisation(found.supplies, by="city"),
             "seconds_day": round(self.seconds_day, 1),
             "seconds_total": round(self.seconds_total, 1),
@@ -121,6 +124,7 @@ def show(report: Report, screen: Screen) -> None:
     _show_utilisation(report, screen)
     _show_money(report, screen)
     screen.say(f"verify          {report.verify}")
+    screen.say(f"admission logs  {report.admissions}")
     screen.say(
         f"time            the day {report.seconds_day:.0f} s, in all {report.seconds_total:.0f} s"
     )

@@ -50,6 +50,7 @@ class Task:
     resource_class: str
     grades: tuple[str, ...] = ()  # empty: any of the class
     limit_price_per_unit_hour: Decimal | None = None  # None: to be drawn
+    models: tuple[str, ...] | None = None  # accepted, as the trace names them; (): any of the class
 
 
 def read(path: Path) -> list[Task]:
@@ -57,7 +58,7 @@ def read(path: Path) -> list[Task]:
 
     `TraceError` where the columns are unknown, a row is bad or nothing is left.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         rows = csv.DictReader(file)
         columns = tuple(rows.fieldnames or ())
         reader = _reader_for(path, columns)
@@ -159,10 +160,9 @@ def _openb(row: Mapping[str, str]) -> Task | None:
     if cards == 0:
         units = max(1, ceil(int(row["cpu_milli"]) / 1000 / VCPUS_PER_UNIT))
         return Task(arrival_s, duration_s, units, "general")
-    grades = {
-        grade: None for model in row["gpu_spec"].split("|") for grade in OPENB_GRADES.get(model, ())
-    }
-    return Task(arrival_s, duration_s, cards, "intelligent", tuple(grades))
+    models = tuple(dict.fromkeys(model for model in row["gpu_spec"].split("|") if model))
+    grades = {grade: None for model in models for grade in OPENB_GRADES.get(model, ())}
+    return Task(arrival_s, duration_s, cards, "intelligent", tuple(grades), models=models)
 
 
 def _llm_requests(row: Mapping[str, str]) -> Task:
@@ -177,7 +177,7 @@ def _llm_requests(row: Mapping[str, str]) -> Task:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
+def opened(path: Path) -> Iterator[IO[str]]:
     """The text of a file, gzipped or not; `TraceError` where it cannot be read."""
     try:
         with path.open("rb") as probe:

@@ -69,8 +69,15 @@ def test_openb_pods(tmp_path: Path) -> None:
     path = written(tmp_path, "openb.csv", header + rows)
     assert traces.read(path) == [
         Task(10.0, 3600.0, 2, "general"),
-        Task(20.0, 540.0, 1, "intelligent", ("intelligent.v100-32g.1",)),
-        Task(30.0, 7200.0, 8, "intelligent"),
+        Task(
+            20.0,
+            540.0,
+            1,
+            "intelligent",
+            ("intelligent.v100-32g.1",),
+            models=("V100M16", "V100M32"),
+        ),
+        Task(30.0, 7200.0, 8, "intelligent", models=("G2",)),
     ]
 
 
