@@ -39,7 +39,10 @@ class AmendInput(InputSerializer):
     def to_request(self) -> AmendRequest:
         """What is to change, as the market takes it."""
         values = dict(self.validated_data)
-        version, named = values.pop("version"), frozenset(values) - {"version", "allow_outside_band"}
+        version, named = (
+            values.pop("version"),
+            frozenset(values) - {"version", "allow_outside_band"},
+        )
         limits = tuple(
             GradeLimit(grade=limit["grade"], limit_micro=limit["limit_price_per_unit_hour"])
             for limit in values.pop("grades", ())
