@@ -70,10 +70,16 @@ class Pricer:
                 break
         return outcome
 
-    def unbalanced(self, decision: Decision, answer: Answer) -> NoPrices:
-        """Which blocks keep a decision from balancing, the one most out of place first."""
+    def unbalanced(self, decision: Decision, answer: Answer, model: Model) -> NoPrices:
+        """The blocks in the slots that do not balance, the one most out of place first."""
+        nodes = self.layout.nodes
+        slots = {nodes[n].slot for n in model.unbalanced_nodes(answer.values)}
         prices = {n: round(p * MICRO) for n, p in enumerate(answer.prices)}
-        blocks = [d for d in self._demands(decision, {}, {}) if shortfall(d, prices) > 0]
+        blocks = [
+            demand
+            for demand in self._demands(decision, {}, {})
+            if any(nodes[n].slot in slots for n, _ in demand.weights)
+        ]
         return NoPrices((), tuple(sorted(blocks, key=lambda d: -shortfall(d, prices))))
 
     def settled(self, decision: Decision, flows: list[int]) -> Outcome | NoPrices:

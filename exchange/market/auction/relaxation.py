@@ -179,6 +179,11 @@ class Model:
         """Units that an elastic model left out of balance."""
         return float(values[self.columns :].sum()) * self.scale
 
+    def unbalanced_nodes(self, values: Floats) -> set[int]:
+        """Where they are."""
+        beyond = np.flatnonzero(values[self.columns :] * self.scale > _WHOLE)
+        return {int(i) % len(self.layout.nodes) for i in beyond}
+
     def flows_of(self, values: Floats) -> tuple[list[int], list[int]]:
         """Net flow by arc in whole units: the nearest, and the nearest towards zero.
 
@@ -209,7 +214,7 @@ class Model:
 
         Raises SolverFailed where the solver gave up.
         """
-        self.highs.setOptionValue("time_limit", self.highs.getRunTime() + max(seconds, 0.01))
+        self.highs.setOptionValue("time_limit", max(seconds, 0.01))
         self.highs.setOptionValue("mip_rel_gap", relative_gap)
         if start is not None:
             values = self._decided(start)
@@ -238,7 +243,11 @@ class Model:
     def _add_imbalance(self) -> None:
         problem, nodes = self.layout.problem, len(self.layout.nodes)
         most = max(abs(problem.lowest_price_micro), problem.highest_price_micro)
-        dearest = max([abs(r.price_micro) for r in self.layout.rungs] + [MICRO])
+        dearest = max(
+            [abs(r.price_micro) for r in self.layout.rungs]
+            + [abs(b.block.price_micro) for b in self.layout.blocks]
+            + [MICRO]
+        )
         cost = 100.0 * min(most, 10 * dearest) / MICRO
         for sign in (-1.0, 1.0):
             self.highs.addCols(

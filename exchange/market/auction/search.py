@@ -57,6 +57,7 @@ class Search:
             return self.found
         self._dive()
         integer = Model(self.layout).as_integer()
+        unsure = -math.inf
         while not self.proven() and self.left() > 0:
             answer = integer.search(
                 seconds=self.left(),
@@ -64,13 +65,15 @@ class Search:
                 start=self.found.outcome.decision if self.found.outcome else None,
             )
             self.found.rounds += 1
-            self.found.bound = min(self.found.bound, answer.bound)
+            self.found.bound = max(min(self.found.bound, answer.bound), unsure)
             if not len(answer.values):
                 break
             decision = integer.decision_of(answer.values)
             outcome, _ = self.consider(decision)
             if isinstance(outcome, NoPrices):
                 self.improver.improve(*self.improver.repair(decision))
+                if outcome == NoPrices():  # only our rounding of flows may be to blame
+                    unsure = max(unsure, answer.welfare)
                 integer.add_cut(self.cut(decision, outcome))
         self.found.solver_seconds = integer.seconds + self.linear.seconds
         self.found.proven = self.proven()
@@ -105,7 +108,7 @@ class Search:
         answer: Answer = self.linear.decide(decision)
         outcome: Outcome | NoPrices
         if self.linear.imbalance(answer.values) > _WHOLE_UNITS:
-            outcome = self.pricer.unbalanced(decision, answer)
+            outcome = self.pricer.unbalanced(decision, answer, self.linear)
         else:
             outcome = self.pricer.outcome(decision, answer, self.linear)
         if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
