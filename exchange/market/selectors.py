@@ -93,13 +93,19 @@ class Level:
 _OFFERED = """
     SELECT o.id, g.code AS grade, c.region_id AS region,
            o.prices[CASE WHEN cardinality(o.prices) = 1 THEN 1 ELSE %(hour)s + 1 END] AS price,
-           LEAST(o.units, (p.book_terms->>'units')::int
-                 - COALESCE(d.sold[%(hour)s + 1], 0)) AS units
+           LEAST(o.units, CASE WHEN resold.id IS NULL THEN (p.book_terms->>'units')::int
+                 - COALESCE(d.sold[%(hour)s + 1], 0)
+                 ELSE resold.units - (
+                      SELECT COALESCE(sum(t.units), 0) FROM exchange_trade t
+                        LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
+                       WHERE t.resold_from_id = resold.id AND t.start_slot <= %(slot)s
+                         AND COALESCE(r.from_slot, t.end_slot) > %(slot)s) END) AS units
       FROM exchange_offer o
       JOIN exchange_pool p ON p.id = o.pool_id
       JOIN exchange_grade g ON g.id = p.grade_id
       JOIN exchange_centre c ON c.id = p.centre_id
       LEFT JOIN exchange_poolday d ON d.pool_id = p.id AND d.day = %(day)s
+      LEFT JOIN exchange_trade resold ON resold.id = o.resale_of_id
      WHERE o.state = 'open' AND o.start_slot <= %(slot)s AND o.end_slot > %(slot)s
        AND p.book_terms <> '{}'
        AND (%(grade)s::text IS NULL OR g.code = %(grade)s)

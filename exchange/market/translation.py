@@ -10,7 +10,7 @@ from core.states import next_state
 from exchange.capacity.models import BookEvent, BookEventKind, Pool
 from exchange.market import amendments, loading
 from exchange.market.admission import Batch
-from exchange.market.models import Offer, OfferState, Order, OrderAmendment, TradeRelease
+from exchange.market.models import Offer, OfferState, Order, OrderAmendment, Trade, TradeRelease
 from exchange.market.states import OFFER_TRANSITIONS
 from exchange.market.terms import (
     CapacityReleased,
@@ -69,6 +69,49 @@ class _Translator:
             )
         }
 
+        self.resold = self._resold(subjects.get("pool", set()))
+
+    def _resold(self, pool_ids: set[UUID]) -> dict[UUID, list[Trade]]:
+        """Trades that live offers resell, by the pools that change."""
+        if not pool_ids:
+            return {}
+        resold: dict[UUID, dict[UUID, Trade]] = {}
+        offers = Offer.objects.filter(
+            pool_id__in=pool_ids,
+            resale_of__isnull=False,
+            state__in=(OfferState.OPEN, OfferState.PAUSED),
+        )
+        for offer in offers.select_related("resale_of").order_by("id"):
+            if offer.resale_of is not None:
+                resold.setdefault(offer.pool_id, {})[offer.resale_of.id] = offer.resale_of
+        return {pool_id: list(trades.values()) for pool_id, trades in resold.items()}
+
+    def _end_resales(self, trade: Trade) -> None:
+        """What is left of a trade is given back: its holder has nothing to resell any more."""
+        if not trade.allows_resale:
+            return
+        live = Offer.objects.filter(
+            resale_of=trade, state__in=(OfferState.OPEN, OfferState.PAUSED)
+        ).order_by("id")
+        for found in live:
+            offer = self.offers.setdefault(found.id, found)
+            offer.state = next_state(OFFER_TRANSITIONS, offer.state, "withdraw", what="an offer")
+            self.result.changed_offers[offer.id] = offer
+            self.result.events.append(OfferClosed(offer.id.int))
+
+    def _admit_resale(self, trade_id: UUID) -> bool:
+        """Tell the engine of what is resold, as a pool; whether there is anything left of it."""
+        trade = Trade.objects.select_related("pool__centre").get(id=trade_id)
+        over = TradeRelease.objects.filter(
+            trade=trade, event__batch__lte=self.batch.admission.batch
+        )
+        if over.exists():
+            return False
+        pool = self.result.changed_pools.get(trade.pool_id) or trade.pool
+        terms = loading.pool_terms(pool, pool.book_terms)
+        self.result.events.append(PoolChanged(loading.resold_terms(terms, trade)))
+        return True
+
     def run(self) -> Translation:
         for event in self.batch.events:
             said = self._say(event)
@@ -92,9 +135,16 @@ class _Translator:
                 pool = self.pools[event.subject_id]
                 pool.book_terms = event.payload
                 self.result.changed_pools[pool.id] = pool
-                return PoolChanged(loading.pool_terms(pool, event.payload))
+                terms = loading.pool_terms(pool, event.payload)
+                self.result.events += [
+                    PoolChanged(loading.resold_terms(terms, trade))
+                    for trade in self.resold.get(pool.id, ())
+                ]
+                return PoolChanged(terms)
             case BookEventKind.CAPACITY_RELEASED:
-                return _released(self.releases[event.id])
+                release = self.releases[event.id]
+                self._end_resales(release.trade)
+                return _released(release)
             case _:
                 return self._offer_event(event)
 
@@ -130,6 +180,10 @@ class _Translator:
         if (offer.state, verb) not in OFFER_TRANSITIONS:
             # It was asked for while another event of the same offer was on its way.
             return None
+        resold_id = offer.resale_of_id
+        if verb == "admit" and resold_id and not self._admit_resale(resold_id):
+            verb = "withdraw"
+        before = offer.state
         offer.state = next_state(OFFER_TRANSITIONS, offer.state, verb, what="an offer")
         self.result.changed_offers[offer.id] = offer
         if verb in ("admit", "resume"):
@@ -138,7 +192,8 @@ class _Translator:
             return OfferEntered(loading.offer_terms(offer))
         if verb == "resume":
             return OfferOpened(offer.id.int, self._entry(event))
-        return OfferClosed(offer.id.int)
+        # One that never entered is nothing that the engine could close.
+        return None if before == OfferState.PENDING else OfferClosed(offer.id.int)
 
     def _offer_changed(self, offer: Offer, event: BookEvent) -> Event:
         terms = event.payload | {"prices": [Decimal(price) for price in event.payload["prices"]]}
@@ -161,7 +216,7 @@ def _released(release: TradeRelease) -> Event:
     trade = release.trade
     return CapacityReleased(
         offer=trade.offer_id.int,
-        pool=trade.pool_id.int,
+        pool=(trade.resold_from_id or trade.pool_id).int,
         units=trade.units,
         start_slot=release.from_slot,
         end_slot=trade.end_slot,
