@@ -21,6 +21,7 @@ from billing.rating.posting import accounts_of, charge_transfer
 from billing.rating.selectors import charged_unit_seconds, links_of
 from core import clock
 from core.ids import new_id
+from exchange.market.models import Trade
 from exchange.pricing.chart import spec
 from exchange.scheduling.locks import lock_leases
 from exchange.scheduling.models import Lease
@@ -118,7 +119,7 @@ def _terms(lease: Lease, links: dict[int, Link]) -> Terms:
         carriages = (Carriage(None, trade.buyer_region_id, 1),)
     return Terms(
         seller=trade.seller_id,
-        seller_region=trade.seller_region_id,
+        seller_region=payee_region(trade),
         compute_micro=trade.compute_micro,
         transport_micro=trade.transport_micro,
         full_unit_seconds=trade.units
@@ -129,6 +130,12 @@ def _terms(lease: Lease, links: dict[int, Link]) -> Terms:
         transport_vat_bp=rules.transport_vat_bp,
         carriages=carriages,
     )
+
+
+def payee_region(trade: Trade) -> str:
+    """In which region's books the seller is paid: of resold slots, that of their first holder."""
+    root = trade.resold_from
+    return trade.seller_region_id if root is None else root.buyer_region_id
 
 
 def _post(priced: Sequence[_Priced], *, now: datetime) -> dict[UUID, str]:
@@ -171,7 +178,7 @@ def _write(charged: Iterable[_Priced], period: SettlementPeriod, *, now: datetim
                 buyer_id=trade.buyer_id,
                 seller_id=trade.seller_id,
                 buyer_region_id=trade.buyer_region_id,
-                seller_region_id=trade.seller_region_id,
+                seller_region_id=payee_region(trade),
                 rule_set=trade.rule_set,
                 unit_seconds_before=p.before,
                 unit_seconds_after=p.after,

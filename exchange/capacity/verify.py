@@ -30,6 +30,7 @@ WITH claimed AS (
     LEFT JOIN exchange_traderelease release ON release.trade_id = trade.id,
          generate_series(trade.start_slot,
                          COALESCE(release.from_slot, trade.end_slot) - 1) AS slot
+    WHERE trade.resold_from_id IS NULL
     GROUP BY trade.pool_id, slot
 ), counted AS (
     SELECT days.pool_id, days.day * 24 + hours.hour - 1 AS slot, hours.units

@@ -31,6 +31,11 @@ class AmendmentUnderWay(Conflict):
     retry_helps = True
 
 
+class ResaleRefused(Conflict):
+    slug = "resale-refused"
+    title = "This trade cannot be resold"
+
+
 class OfferNotChangeable(Conflict):
     slug = "offer-not-changeable"
     title = "The offer's state does not allow this"

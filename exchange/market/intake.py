@@ -444,6 +444,7 @@ def offer_terms(request: OfferRequest) -> dict[str, Any]:
         "min_chunk_units": request.min_chunk_units,
         "is_reclaimable": request.is_reclaimable,
         "reclaim_notice_seconds": request.reclaim_notice_seconds,
+        "allows_resale": request.allows_resale,
     }
 
 

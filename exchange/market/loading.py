@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 
 from core.money import to_micro
 from core.slots import SECONDS_PER_SLOT
@@ -31,13 +33,29 @@ def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = 
     offers = Offer.objects.filter(
         Q(state__in=(OfferState.OPEN, OfferState.PAUSED)) | Q(id__in=sold), book=book
     )
+    pools = {pool.id: pool for pool in _pools(book)}
+    resold = Trade.objects.in_bulk({o.resale_of_id for o in offers if o.resale_of_id is not None})
+    pools |= {
+        trade.id.int: resold_terms(pools[trade.pool_id.int], trade) for trade in resold.values()
+    }
     return BookState(
         network,
-        pools=_pools(book),
+        pools=pools.values(),
         offers=[offer_terms(offer) for offer in offers],
         orders=orders,
         claims=claims,
         now_s=now_s,
+    )
+
+
+def resold_terms(pool: PoolTerms, trade: Trade) -> PoolTerms:
+    """What a trade's holder may resell, as a pool of its own with the trade's id: so much at once,
+    whichever offers of the holder sell it, and nothing while nothing is sold of ``pool``."""
+    return replace(
+        pool,
+        id=trade.id.int,
+        provider=trade.buyer_id.int,
+        units=trade.units if pool.units else 0,
     )
 
 
@@ -61,7 +79,7 @@ def offer_terms(offer: Offer, *, entry: Entry | None = None) -> OfferTerms:
     """An offer as its row says, or with a new ``entry``."""
     return OfferTerms(
         id=offer.id.int,
-        pool=offer.pool_id.int,
+        pool=(offer.resale_of_id or offer.pool_id).int,
         provider=offer.provider_id.int,
         entry=entry or _entry_of(offer),
         units=offer.units,
@@ -158,7 +176,7 @@ def _anchors(resting: QuerySet[Order]) -> dict[UUID, Anchor]:
     trades = Trade.objects.filter(id__in=placements).select_related("pool__centre")
     for trade in trades:
         order_id, placement = placements[trade.id]
-        place: int | str = trade.pool_id.int
+        place: int | str = (trade.resold_from_id or trade.pool_id).int
         if placement == Placement.SAME_CENTRE:
             place = trade.pool.centre_id.int
         elif placement == Placement.SAME_REGION:
@@ -178,7 +196,8 @@ def _claims(book: Book, first_slot: int) -> list[Claim]:
             )
         )
         .filter(held_until__gt=F("start_slot"))
-        .values_list("offer_id", "pool_id", "units", "start_slot", "held_until")
+        .annotate(of_pool=Coalesce("resold_from_id", "pool_id"))
+        .values_list("offer_id", "of_pool", "units", "start_slot", "held_until")
     )
     return [
         Claim(offer.int, pool.int, units, start, until)

@@ -9,7 +9,7 @@ from uuid import UUID
 from accounts.actors import Actor
 from core.errors import NotFound
 from exchange.capacity.models import Book
-from exchange.market.models import Offer, Order, OrderAmendment
+from exchange.market.models import Offer, Order, OrderAmendment, Trade
 
 
 def book_for_update(book_id: int) -> Book:
@@ -35,11 +35,24 @@ def amendments_under_way(order_ids: Collection[UUID]) -> dict[UUID, OrderAmendme
     return {amendment.order_id: amendment for amendment in waiting}
 
 
+def trade_for_resale(actor: Actor, trade_id: UUID) -> Trade:
+    """A trade that the caller bought, with its release. Not locked: a trade never changes, and
+    the database bounds what is resold of it."""
+    trade = (
+        Trade.objects.select_related("release", "pool")
+        .filter(id=trade_id, buyer_id=actor.organisation_id)
+        .first()
+    )
+    if trade is None:
+        raise NotFound("There is no such trade.")
+    return trade
+
+
 def offer_for_update(actor: Actor, offer_id: UUID) -> Offer:
     """The caller's own offer, locked; ``NotFound`` where it is not theirs."""
     offer = (
         Offer.objects.select_for_update(of=("self",))
-        .select_related("pool__grade__book", "pool__centre")
+        .select_related("pool__grade__book", "pool__centre", "resale_of__release")
         .filter(id=offer_id, provider_id=actor.organisation_id)
         .first()
     )

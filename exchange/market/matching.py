@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCHES = 50
 _LOST_RACES = 3
-_OVERSOLD = "pool_never_oversold"
+# Capacity, or what of it may be resold, was taken back after the batch was admitted.
+_TAKEN_BACK = ("pool_never_oversold", "resale_within_its_trade")
 _LOCK_SPACE = 0x6D617463  # "matc", the advisory locks of matchers; the key is the book's id
 
 
@@ -69,7 +70,7 @@ def _match_batch(batch: admission.Batch) -> bool:
             return _match_once(batch)
         except IntegrityError as error:
             _kept.pop(batch.book.id, None)
-            if _broken_constraint(error) != _OVERSOLD:
+            if _broken_constraint(error) not in _TAKEN_BACK:
                 raise
             log.warning("capacity_taken_back", book=batch.book.code, attempt=attempt)
             if not admission.admit_capacity_changes(batch.book.id):

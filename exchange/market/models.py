@@ -69,6 +69,14 @@ class Offer(models.Model):
     min_chunk_units = models.PositiveIntegerField(default=1)
     is_reclaimable = models.BooleanField(default=False)
     reclaim_notice_seconds = models.PositiveIntegerField(null=True)
+    allows_resale = models.BooleanField(default=False)
+    resale_of = models.ForeignKey(
+        "exchange.Trade",
+        models.PROTECT,
+        null=True,
+        related_name="resale_offers",
+        help_text="the trade whose slots its holder offers",
+    )
     state = models.CharField(max_length=16, choices=OfferState.choices, default=OfferState.PENDING)
     entry_batch = models.BigIntegerField(null=True)
     entry_position = models.IntegerField(null=True)
@@ -98,6 +106,10 @@ class Offer(models.Model):
                 condition=Q(is_reclaimable=False) | Q(reclaim_notice_seconds__isnull=False),
                 name="reclaimable_offer_states_its_notice",
             ),
+            models.CheckConstraint(
+                condition=Q(resale_of__isnull=True) | Q(allows_resale=False),
+                name="what_is_resold_is_not_resold_again",
+            ),
         ]
         indexes = [
             models.Index(
@@ -107,6 +119,9 @@ class Offer(models.Model):
             ),
             models.Index(fields=["provider", "id"], name="offer_of_provider"),
             models.Index(fields=["pool", "id"], name="offer_of_pool"),
+            models.Index(
+                fields=["resale_of"], condition=Q(resale_of__isnull=False), name="offer_of_resale"
+            ),
         ]
 
 
@@ -340,6 +355,14 @@ class Trade(AppendOnly, models.Model):
     transport_micro = models.BigIntegerField(default=0)
     path_link_ids = ArrayField(models.IntegerField(), default=list)
     is_reclaimable = models.BooleanField(default=False)
+    allows_resale = models.BooleanField(default=False)
+    resold_from = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="resales",
+        help_text="the trade that claims the capacity; this one only passes it on",
+    )
     traded_at = models.DateTimeField()
 
     class Meta:
@@ -363,6 +386,11 @@ class Trade(AppendOnly, models.Model):
         ]
         indexes = [
             models.Index(fields=["order", "id"], name="trade_of_order"),
+            models.Index(
+                fields=["resold_from"],
+                condition=Q(resold_from__isnull=False),
+                name="trade_of_resale",
+            ),
             models.Index(fields=["buyer", "id"], name="trade_of_buyer"),
             models.Index(fields=["seller", "id"], name="trade_of_seller"),
             models.Index(fields=["book", "end_slot"], name="trade_claims_of_book"),

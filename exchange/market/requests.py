@@ -78,3 +78,16 @@ class OfferRequest:
     is_reclaimable: bool = False
     reclaim_notice_seconds: int | None = None
     allow_outside_band: bool = False
+    allows_resale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResaleRequest:
+    """Whole slots of a trade that its holder offers; prices as in an offer."""
+
+    units: int
+    start_at: datetime
+    end_at: datetime
+    prices_micro: tuple[int, ...]
+    min_duration_hours: int = 1
+    min_chunk_units: int = 1

@@ -98,16 +98,27 @@ _OFFERED = """
                (SELECT ceil(avg(o.prices[slot %% 24 + 1]) * 1000000) / 1000000
                   FROM generate_series(%(from)s::int, %(to)s::int - 1) AS slot)::numeric(18, 6)
            END AS price,
-           LEAST(o.units, (p.book_terms->>'units')::int - COALESCE((
+           LEAST(o.units, CASE WHEN resold.id IS NULL
+                 THEN (p.book_terms->>'units')::int - COALESCE((
                SELECT max(u.units)
                  FROM exchange_poolday d, unnest(d.sold) WITH ORDINALITY AS u(units, hour)
                 WHERE d.pool_id = p.id AND d.day BETWEEN %(from)s / 24 AND (%(to)s - 1) / 24
                   AND d.day * 24 + u.hour - 1 >= %(from)s AND d.day * 24 + u.hour - 1 < %(to)s
-               ), 0)) AS units
+               ), 0)
+                 ELSE resold.units - COALESCE((
+               SELECT max(u.units)
+                 FROM (SELECT sum(t.units) AS units
+                         FROM generate_series(%(from)s::int, %(to)s::int - 1) AS slot
+                         JOIN exchange_trade t ON t.resold_from_id = resold.id
+                          AND t.start_slot <= slot
+                         LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
+                        WHERE COALESCE(r.from_slot, t.end_slot) > slot GROUP BY slot) u
+               ), 0) END) AS units
       FROM exchange_offer o
       JOIN exchange_pool p ON p.id = o.pool_id
       JOIN exchange_grade g ON g.id = p.grade_id
       JOIN exchange_centre c ON c.id = p.centre_id
+      LEFT JOIN exchange_trade resold ON resold.id = o.resale_of_id
      WHERE o.state = 'open' AND o.start_slot <= %(from)s AND o.end_slot >= %(to)s
        AND o.book_id = ANY(%(books)s)
        AND p.book_terms <> '{}'

@@ -19,7 +19,7 @@ from core.money import to_decimal, to_micro
 from core.slots import slot_start_at
 from exchange.capacity import inbox
 from exchange.capacity.models import BookEventKind, Pool
-from exchange.market import amendments, intake, locks
+from exchange.market import amendments, intake, locks, resale
 from exchange.market.broken import Rules
 from exchange.market.errors import (
     AmendmentUnderWay,
@@ -32,7 +32,7 @@ from exchange.market.models import Offer, OfferState, Order, OrderAmendment
 from exchange.market.orderly import selectors as orderly
 from exchange.market.orderly.banding import OfferBands
 from exchange.market.orderly.errors import TooManyOpenOrders
-from exchange.market.requests import AmendRequest, OfferRequest, OrderRequest
+from exchange.market.requests import AmendRequest, OfferRequest, OrderRequest, ResaleRequest
 from exchange.market.states import ORDER_LIVE
 from exchange.pricing import chart
 from ledger import services as ledger
@@ -184,6 +184,29 @@ def create_offers(*, actor: Actor, requests: Sequence[OfferRequest], now: dateti
     return offers
 
 
+def offer_resale(*, actor: Actor, trade_id: UUID, request: ResaleRequest, now: datetime) -> Offer:
+    """Offer whole slots that are still to come of a trade that the caller bought.
+
+    ``NotFound`` where it is not theirs, ``ResaleRefused`` where the provider's offer did not allow
+    it or the trade is over, ``OfferRefused`` names every rule that the terms break.
+    """
+    actor.require_scope("offers:write")
+    actor.require_kind("buyer", "provider")
+    trade = locks.trade_for_resale(actor, trade_id)
+    offer = resale.offer_of(trade, request, now=now)
+    offer.save(force_insert=True)
+    _tell_book(offer, BookEventKind.OFFER_ENTERED, {}, now)
+    audit.record(
+        actor=actor,
+        action="offer.resell",
+        subject_kind="offer",
+        subject_id=offer.id,
+        after=_facts(offer) | {"resale_of": str(trade.id)},
+        now=now,
+    )
+    return offer
+
+
 def change_offer(*, actor: Actor, offer_id: UUID, changes: dict[str, Any], now: datetime) -> Offer:
     """Ask for new terms of an offer; ``changes`` are fields of ``OfferRequest`` but the pool.
 
@@ -200,6 +223,8 @@ def change_offer(*, actor: Actor, offer_id: UUID, changes: dict[str, Any], now: 
         OfferBands([offer.pool]).check(
             offer.pool, wanted.prices_micro, rules, is_reclaimable=wanted.is_reclaimable
         )
+    if offer.resale_of is not None:
+        resale.check_within(offer.resale_of, wanted, rules)
     if rules.problems:
         raise OfferRefused("The offer breaks rules of the market.", fields=rules.problems)
     terms = intake.offer_terms(wanted)
@@ -372,6 +397,7 @@ def _request_of(offer: Offer) -> OfferRequest:
         min_chunk_units=offer.min_chunk_units,
         is_reclaimable=offer.is_reclaimable,
         reclaim_notice_seconds=offer.reclaim_notice_seconds,
+        allows_resale=offer.allows_resale,
     )
 
 

@@ -10,7 +10,7 @@ from core.states import next_state
 from exchange.capacity.models import BookEvent, BookEventKind, Pool
 from exchange.market import amendments, loading
 from exchange.market.admission import Batch
-from exchange.market.models import Offer, OfferState, Order, OrderAmendment, TradeRelease
+from exchange.market.models import Offer, OfferState, Order, OrderAmendment, Trade, TradeRelease
 from exchange.market.states import OFFER_TRANSITIONS
 from exchange.market.terms import (
     CapacityReleased,
@@ -26,6 +26,7 @@ from exchange.market.terms import (
     OrderEntered,
     OrderExpired,
     PoolChanged,
+    PoolTerms,
     TradingHalted,
     TradingResumed,
 )
@@ -75,6 +76,49 @@ class _Translator:
             )
         }
 
+        self.resold = self._resold(subjects.get("pool", set()))
+
+    def _resold(self, pool_ids: set[UUID]) -> dict[UUID, list[Trade]]:
+        """Trades that live offers resell, by the pools that change."""
+        if not pool_ids:
+            return {}
+        resold: dict[UUID, dict[UUID, Trade]] = {}
+        offers = Offer.objects.filter(
+            pool_id__in=pool_ids,
+            resale_of__isnull=False,
+            state__in=(OfferState.OPEN, OfferState.PAUSED),
+        )
+        for offer in offers.select_related("resale_of").order_by("id"):
+            if offer.resale_of is not None:
+                resold.setdefault(offer.pool_id, {})[offer.resale_of.id] = offer.resale_of
+        return {pool_id: list(trades.values()) for pool_id, trades in resold.items()}
+
+    def _end_resales(self, trade: Trade) -> None:
+        """What is left of a trade is given back: its holder has nothing to resell any more."""
+        if not trade.allows_resale:
+            return
+        live = Offer.objects.filter(
+            resale_of=trade, state__in=(OfferState.OPEN, OfferState.PAUSED)
+        ).order_by("id")
+        for found in live:
+            offer = self.offers.setdefault(found.id, found)
+            offer.state = next_state(OFFER_TRANSITIONS, offer.state, "withdraw", what="an offer")
+            self.result.changed_offers[offer.id] = offer
+            self.result.events.append(OfferClosed(offer.id.int))
+
+    def _admit_resale(self, trade_id: UUID) -> bool:
+        """Tell the engine of what is resold, as a pool; whether there is anything left of it."""
+        trade = Trade.objects.select_related("pool__centre").get(id=trade_id)
+        over = TradeRelease.objects.filter(
+            trade=trade, event__batch__lte=self.batch.admission.batch
+        )
+        if over.exists():
+            return False
+        pool = self.result.changed_pools.get(trade.pool_id) or trade.pool
+        resold = loading.resold_terms(self._terms_of(pool), trade)
+        self.result.events.append(PoolChanged(resold))
+        return True
+
     def run(self) -> Translation:
         # Halts stand before everything in their batch, also before capacity that entered it late.
         for event in sorted(self.batch.events, key=_is_no_halt):
@@ -97,7 +141,9 @@ class _Translator:
             case BookEventKind.POOL_CHANGED:
                 return self._pool_changed(event)
             case BookEventKind.CAPACITY_RELEASED:
-                return _released(self.releases[event.id])
+                release = self.releases[event.id]
+                self._end_resales(release.trade)
+                return _released(release)
             case BookEventKind.TRADING_HALTED | BookEventKind.TRADING_RESUMED:
                 return self._halted_or_resumed(event)
             case _:
@@ -107,8 +153,16 @@ class _Translator:
         pool = self.pools[event.subject_id]
         pool.book_terms = event.payload
         self.result.changed_pools[pool.id] = pool
+        terms = self._terms_of(pool)
+        self.result.events += [
+            PoolChanged(loading.resold_terms(terms, trade))
+            for trade in self.resold.get(pool.id, ())
+        ]
+        return PoolChanged(terms)
+
+    def _terms_of(self, pool: Pool) -> PoolTerms:
         is_halted = not self.book.sells_in(pool.centre.region_id)
-        return PoolChanged(loading.pool_terms(pool, event.payload, is_halted=is_halted))
+        return loading.pool_terms(pool, pool.book_terms, is_halted=is_halted)
 
     def _order_entered(self, event: BookEvent) -> Event:
         order = self.orders[event.subject_id]
@@ -142,6 +196,10 @@ class _Translator:
         if (offer.state, verb) not in OFFER_TRANSITIONS:
             # It was asked for while another event of the same offer was on its way.
             return None
+        resold_id = offer.resale_of_id
+        if verb == "admit" and resold_id and not self._admit_resale(resold_id):
+            verb = "withdraw"
+        before = offer.state
         offer.state = next_state(OFFER_TRANSITIONS, offer.state, verb, what="an offer")
         self.result.changed_offers[offer.id] = offer
         if verb in ("admit", "resume"):
@@ -150,7 +208,8 @@ class _Translator:
             return OfferEntered(loading.offer_terms(offer))
         if verb == "resume":
             return OfferOpened(offer.id.int, self._entry(event))
-        return OfferClosed(offer.id.int)
+        # One that never entered is nothing that the engine could close.
+        return None if before == OfferState.PENDING else OfferClosed(offer.id.int)
 
     def _offer_changed(self, offer: Offer, event: BookEvent) -> Event:
         terms = event.payload | {"prices": [Decimal(price) for price in event.payload["prices"]]}
@@ -175,10 +234,15 @@ class _Translator:
         self.result.halts_and_resumptions.append(event)
         after = {pool.id for pool in self._pools_that_sell()}
         if event.kind == BookEventKind.TRADING_HALTED:
-            closed = tuple(sorted(pool_id.int for pool_id in before - after))
+            closed = self._with_resold(before - after)
             return TradingHalted(closed) if closed else None
-        opened = tuple(sorted(pool_id.int for pool_id in after - before))
+        opened = self._with_resold(after - before)
         return TradingResumed(opened) if opened else None
+
+    def _with_resold(self, pool_ids: set[UUID]) -> tuple[int, ...]:
+        """Pools as the engine knows them: with what holders resell of them, each a pool too."""
+        resold = (trade.id for trades in self._resold(pool_ids).values() for trade in trades)
+        return tuple(sorted(id_.int for id_ in (*pool_ids, *resold)))
 
     def _pools_that_sell(self) -> list[Pool]:
         """The pools that the book knows by now and that no halt covers."""
@@ -208,7 +272,7 @@ def _released(release: TradeRelease) -> Event:
     trade = release.trade
     return CapacityReleased(
         offer=trade.offer_id.int,
-        pool=trade.pool_id.int,
+        pool=(trade.resold_from_id or trade.pool_id).int,
         units=trade.units,
         start_slot=release.from_slot,
         end_slot=trade.end_slot,

@@ -23,6 +23,7 @@ _CHECKS = {
               LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
              CROSS JOIN LATERAL generate_series(
                    t.start_slot, COALESCE(r.from_slot, t.end_slot) - 1) AS slot
+             WHERE t.resold_from_id IS NULL
              GROUP BY 1, 2, 3
         ), counted AS (
             SELECT d.pool_id, d.day, u.hour - 1 AS hour, u.units
@@ -32,6 +33,15 @@ _CHECKS = {
         SELECT pool_id::text || ' slot ' || day * 24 + hour
           FROM claimed FULL JOIN counted USING (pool_id, day, hour)
          WHERE claimed.units IS DISTINCT FROM counted.units""",
+    "market.resales_stay_within_their_trades": """
+        SELECT t.resold_from_id::text || ' slot ' || slot
+          FROM exchange_trade t
+          JOIN exchange_trade root ON root.id = t.resold_from_id
+          LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
+         CROSS JOIN LATERAL generate_series(
+               t.start_slot, COALESCE(r.from_slot, t.end_slot) - 1) AS slot
+         GROUP BY t.resold_from_id, root.id, slot
+        HAVING sum(t.units) > root.units OR slot < root.start_slot OR slot >= root.end_slot""",
     "market.filled_is_what_was_traded": """
         SELECT o.id::text
           FROM exchange_order o

@@ -113,17 +113,13 @@ class _Work:
 
     def _trades(self, fills: Sequence[Fill]) -> list[Trade]:
         self.rules = rule_set_at(self.now)
-        self.regions = self._regions(fills)
-        self.offers = Offer.objects.in_bulk({UUID(int=fill.offer) for fill in fills})
+        offers = Offer.objects.select_related("pool__centre")
+        self.offers = offers.in_bulk({UUID(int=fill.offer) for fill in fills})
         trades = [self._trade(i, fill) for i, fill in enumerate(fills)]
         regions = _regions_of_buyers(trade.buyer_id for trade in trades)
         for trade in trades:
             trade.buyer_region_id = regions[trade.buyer_id]
         return trades
-
-    def _regions(self, fills: Sequence[Fill]) -> dict[int, str]:
-        pools = Pool.objects.filter(id__in={UUID(int=fill.pool) for fill in fills})
-        return {pool.id.int: pool.centre.region_id for pool in pools.select_related("centre")}
 
     def _trade(self, position: int, fill: Fill) -> Trade:
         if self.rules is None:
@@ -142,7 +138,7 @@ class _Work:
             grade_id=fill.grade,
             buyer_id=order.buyer_id,
             seller_id=offer.provider_id,
-            seller_region_id=self.regions[fill.pool],
+            seller_region_id=offer.pool.centre.region_id,
             rule_set_id=self.rules.version,
             resting_side=fill.rested.value,
             units=fill.units,
@@ -157,6 +153,8 @@ class _Work:
             ),
             path_link_ids=list(fill.links),
             is_reclaimable=offer.is_reclaimable,
+            allows_resale=offer.allows_resale,
+            resold_from_id=offer.resale_of_id,
             traded_at=self.written_at,
         )
 

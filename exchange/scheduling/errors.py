@@ -7,6 +7,7 @@ NotPermitted
 Conflict
 ├── TooEarly                the lease's time has not come
 ├── LeaseOver               the lease's time is over
+├── LeaseResold             slots of it are resold, and still to be delivered
 ├── NamedTwice              one lease stands twice in one request
 └── NoAccessDetails         the provider has not said yet how to get in
 """
@@ -34,6 +35,11 @@ class TooEarly(Conflict):
 class LeaseOver(Conflict):
     slug = "lease-over"
     title = "The lease's time is over"
+
+
+class LeaseResold(Conflict):
+    slug = "lease-resold"
+    title = "Slots of the lease are resold"
 
 
 class NamedTwice(Conflict):

@@ -27,7 +27,7 @@ def lock_free_leases(leases: QuerySet[Lease], limit: int) -> list[Lease]:
 
 def _locked(leases: QuerySet[Lease], *, skip_locked: bool = False) -> QuerySet[Lease]:
     return (
-        leases.select_related("trade__rule_set")
+        leases.select_related("trade__rule_set", "trade__resold_from")
         .order_by("trade_id")
         .select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
     )

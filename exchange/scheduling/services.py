@@ -15,7 +15,14 @@ from accounts import audit
 from accounts.actors import Actor, system
 from core.crypto import encrypt, key_id_of
 from core.errors import ExchangeError, InvalidInput
-from exchange.scheduling.errors import LeaseNotFound, LeaseOver, NamedTwice, NotYourMove
+from exchange.scheduling import selectors
+from exchange.scheduling.errors import (
+    LeaseNotFound,
+    LeaseOver,
+    LeaseResold,
+    NamedTwice,
+    NotYourMove,
+)
 from exchange.scheduling.locks import lock_free_leases, lock_leases
 from exchange.scheduling.models import Lease, LeaseAccess
 from exchange.scheduling.states import LEASE_ENDED, LEASE_RUNNING, LEASE_WAITING, MOVES_OF
@@ -38,7 +45,8 @@ WITH pulled_to AS (
 ), fresh AS (
     SELECT trade.* FROM pulled_to
      CROSS JOIN LATERAL (
-           SELECT id, buyer_id, seller_id, pool_id, units, starts_at, ends_at
+           SELECT id, buyer_id, seller_id, pool_id, units, starts_at, ends_at,
+                  resold_from_id
              FROM exchange_trade
             WHERE book_id = pulled_to.book_id
               AND (batch, position)
@@ -48,9 +56,10 @@ WITH pulled_to AS (
 ), pulled AS (
     INSERT INTO exchange_lease (id, buyer_id, provider_id, centre_id, units, starts_at, ends_at,
                                 state, state_reason, updated_at)
-    SELECT fresh.id, fresh.buyer_id, fresh.seller_id, pool.centre_id, fresh.units,
-           fresh.starts_at, fresh.ends_at, 'scheduled', '', %(now)s
+    SELECT fresh.id, fresh.buyer_id, COALESCE(root.seller_id, fresh.seller_id), pool.centre_id,
+           fresh.units, fresh.starts_at, fresh.ends_at, 'scheduled', '', %(now)s
       FROM fresh JOIN exchange_pool pool ON pool.id = fresh.pool_id
+      LEFT JOIN exchange_trade root ON root.id = fresh.resold_from_id
      ORDER BY fresh.id
         ON CONFLICT (id) DO NOTHING
     RETURNING id, buyer_id, provider_id
@@ -126,9 +135,15 @@ def transition_leases(
     with transaction.atomic():
         leases = lock_leases({move.lease_id for move in moves})
         named: set[UUID] = set()
+        ending = [move.lease_id for move in moves if move.event == "terminate"]
+        resold = selectors.with_resales_to_come(ending, now=now)
         for move in moves:
             try:
                 transition = _judge(actor, move, leases.get(move.lease_id), named, now)
+                if move.lease_id in resold:
+                    raise LeaseResold(
+                        f"Slots of lease {move.lease_id} are resold and still to be delivered."
+                    )
             except ExchangeError as refusal:
                 answers.append(LeaseMoved(move.lease_id, refusal=refusal))
             else:
@@ -221,6 +236,28 @@ def suspend_and_resume(*, now: datetime, limit: int = 2_000) -> int:
         ]
         write(actor=system("scheduling.suspend_and_resume"), transitions=transitions, now=now)
     return len(transitions)
+
+
+def follow_resold(*, now: datetime, limit: int = 2_000) -> int:
+    """End leases whose slots were resold from a lease that failed or was ended before its time.
+
+    Returns how many. The provider delivers once: what it no longer owes the first holder, it owes
+    nobody.
+    """
+    over = ("failed", "terminated")
+    with transaction.atomic():
+        left = lock_free_leases(
+            Lease.objects.filter(
+                state__in=LEASE_RUNNING, ends_at__gt=now, trade__resold_from__lease__state__in=over
+            ),
+            limit,
+        )
+        transitions = [
+            decide(lease=lease, event="fail", reason="the lease it was resold from ended", now=now)
+            for lease in left
+        ]
+        write(actor=system("scheduling.follow_resold"), transitions=transitions, now=now)
+    return len(left)
 
 
 def put_access(*, actor: Actor, lease_id: UUID, details: Mapping[str, str], now: datetime) -> None:

@@ -20,6 +20,8 @@ def pull_leases(*, limit: int = 5_000) -> None:
 @shared_task
 def end_due_leases(*, limit: int = 2_000) -> None:
     """End what has come to its end."""
+    while services.follow_resold(now=clock.now(), limit=limit) == limit:
+        pass
     while services.end_due_leases(now=clock.now(), limit=limit) == limit:
         pass
 

@@ -30,11 +30,13 @@ _CHECKS: dict[str, tuple[str, str]] = {
                WHERE (lease.buyer_id, lease.provider_id, lease.centre_id, lease.units,
                       lease.starts_at, lease.ends_at)
                      IS DISTINCT FROM
-                     (trade.buyer_id, trade.seller_id, pool.centre_id, trade.units,
+                     (trade.buyer_id, COALESCE(root.seller_id, trade.seller_id),
+                      pool.centre_id, trade.units,
                       trade.starts_at, trade.ends_at))
           FROM exchange_lease lease
           JOIN exchange_trade trade ON trade.id = lease.id
           JOIN exchange_pool pool ON pool.id = trade.pool_id
+          LEFT JOIN exchange_trade root ON root.id = trade.resold_from_id
         """,
     ),
     "scheduling.times": (

@@ -14,7 +14,7 @@ from exchange.capacity.models import ResourceClass
 from exchange.market import selectors
 from exchange.market.intake import HORIZON_SLOTS, MAX_GRADES, MAX_PRICE_MICRO, MAX_UNITS
 from exchange.market.models import OfferState, OrderState, Placement, TimeInForce
-from exchange.market.requests import GradeLimit, OfferRequest, OrderRequest
+from exchange.market.requests import GradeLimit, OfferRequest, OrderRequest, ResaleRequest
 
 
 class PriceField(MoneyField):
@@ -219,6 +219,10 @@ class TradeSerializer(OutputSerializer):
     compute = MoneyField(source="compute_micro")
     transport = MoneyField(source="transport_micro")
     is_reclaimable = serializers.BooleanField()
+    allows_resale = serializers.BooleanField()
+    resold_from = serializers.UUIDField(
+        source="resold_from_id", allow_null=True, help_text="The trade whose hours these are."
+    )
     rule_set = serializers.IntegerField(source="rule_set_id")
     traded_at = InstantField()
 
@@ -279,12 +283,32 @@ class OfferInput(InputSerializer):
         default=False,
         help_text="Let a price pass that lies outside the book's band around the index.",
     )
+    allows_resale = serializers.BooleanField(
+        default=False, help_text="Buyers may resell whole hours that are still to come."
+    )
 
 
 def offer_request(values: dict[str, Any]) -> OfferRequest:
     """A checked offer, as the market takes it."""
     facts = dict(values)
     return OfferRequest(prices_micro=tuple(facts.pop("prices")), **facts)
+
+
+class ResaleInput(InputSerializer):
+    """Whole UTC hours of a trade that you bought, from the next hour on."""
+
+    units = serializers.IntegerField(min_value=1, max_value=MAX_UNITS)
+    start_at = InstantField()
+    end_at = InstantField()
+    prices = serializers.ListField(child=PriceField(), min_length=1, max_length=24)
+    min_duration_hours = serializers.IntegerField(min_value=1, max_value=HORIZON_SLOTS, default=1)
+    min_chunk_units = serializers.IntegerField(min_value=1, max_value=MAX_UNITS, default=1)
+
+
+def resale_request(values: dict[str, Any]) -> ResaleRequest:
+    """A checked resale, as the market takes it."""
+    facts = dict(values)
+    return ResaleRequest(prices_micro=tuple(facts.pop("prices")), **facts)
 
 
 class OffersInput(InputSerializer):
@@ -336,6 +360,10 @@ class OfferSerializer(OutputSerializer):
     min_chunk_units = serializers.IntegerField()
     is_reclaimable = serializers.BooleanField()
     reclaim_notice_seconds = serializers.IntegerField(allow_null=True)
+    allows_resale = serializers.BooleanField()
+    resale_of = serializers.UUIDField(
+        source="resale_of_id", allow_null=True, help_text="The trade whose hours it offers."
+    )
     created_at = InstantField()
 
 

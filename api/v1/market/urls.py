@@ -19,6 +19,7 @@ urlpatterns = [
     path("standing-orders/<uuid:standing_id>/resume", standing.StandingResumeView.as_view()),
     path("standing-orders/<uuid:standing_id>/end", standing.StandingEndView.as_view()),
     path("trades", views.TradesView.as_view()),
+    path("trades/<uuid:trade_id>/resale", views.TradeResaleView.as_view()),
     path("offers", views.OffersView.as_view()),
     path("offers/batch", views.OffersBatchView.as_view()),
     path("offers/<uuid:offer_id>", views.OfferView.as_view()),

@@ -241,6 +241,26 @@ class TradesView(ApiView):
         return self.page(trades.filter(**query), shapes.TradeSerializer)
 
 
+class TradeResaleView(WriteView):
+    scope = "offers"
+
+    @extend_schema(
+        operation_id="trades_resell",
+        summary="Resell hours of a trade",
+        request=shapes.ResaleInput,
+        responses={201: shapes.OfferSerializer},
+    )
+    def post(self, request: Request, trade_id: UUID) -> Response:
+        """Offer hours of a trade that you bought, where the provider's offer allows it. The
+        provider delivers once, to whoever has the hours then; you stay its debtor, and the new
+        holder pays you."""
+        wanted = shapes.resale_request(self.body(shapes.ResaleInput))
+        offer = services.offer_resale(
+            actor=self.actor, trade_id=trade_id, request=wanted, now=clock.now()
+        )
+        return Response(shapes.OfferSerializer(offer).data, status=201)
+
+
 class OffersView(WriteView):
     scope = "offers"
 

@@ -24,6 +24,11 @@ class LeaseSerializer(OutputSerializer):
     offer_id = serializers.UUIDField(source="trade.offer_id")
     pool_id = serializers.UUIDField(source="trade.pool_id")
     centre_id = serializers.UUIDField()
+    resold_from = serializers.UUIDField(
+        source="trade.resold_from_id",
+        allow_null=True,
+        help_text="The lease whose slots these are: it is delivered once, to this one's buyer.",
+    )
     buyer_id = serializers.UUIDField()
     provider_id = serializers.UUIDField()
     grade = serializers.CharField(source="trade.grade.code")

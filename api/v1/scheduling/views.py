@@ -123,7 +123,9 @@ class AccessView(WriteView):
     )
     def get(self, request: Request, lease_id: UUID) -> Response:
         """For the lease's buyer alone; to everybody else there is no such thing."""
-        return _access(lease_id, selectors.access_details(actor=self.actor, lease_id=lease_id))
+        return _access(
+            lease_id, selectors.access_details(actor=self.actor, lease_id=lease_id, now=clock.now())
+        )
 
     @extend_schema(
         operation_id="leases_access_put",

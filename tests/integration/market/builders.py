@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -38,6 +39,11 @@ def funded_buyer(yuan: int = 1_000_000) -> Actor:
         )
         assert ledger.post([(top_up,)], now=NOW)[0].ok
     return capacity.actor_for(owner, scopes=SCOPES)
+
+
+def with_leases(actor: Actor) -> Actor:
+    """The same, with what it takes to deliver and to use."""
+    return replace(actor, scopes=actor.scopes | {"leases:write", "leases:read", "usage:write"})
 
 
 def balance(actor: Actor) -> ledger.Balance:

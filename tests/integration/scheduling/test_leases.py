@@ -276,19 +276,21 @@ def test_only_the_buyer_reads_how_to_get_in():
     deal = Deal()
     secret = {"host": "10.0.0.1", "token": "s3cret-令牌"}
     with pytest.raises(NoAccessDetails):
-        selectors.access_details(actor=deal.as_buyer, lease_id=deal.trade.pk)
+        selectors.access_details(actor=deal.as_buyer, lease_id=deal.trade.pk, now=START)
     services.put_access(
         actor=deal.as_seller, lease_id=deal.trade.pk, details={"host": "old"}, now=START
     )
     services.put_access(actor=deal.as_seller, lease_id=deal.trade.pk, details=secret, now=START)
-    assert selectors.access_details(actor=deal.as_buyer, lease_id=deal.trade.pk) == secret
+    assert (
+        selectors.access_details(actor=deal.as_buyer, lease_id=deal.trade.pk, now=START) == secret
+    )
     for actor in (
         deal.as_seller,
         make.operator("auditor"),
         make.actor_of(make.organisation("buyer")),
     ):
         with pytest.raises(LeaseNotFound):
-            selectors.access_details(actor=actor, lease_id=deal.trade.pk)
+            selectors.access_details(actor=actor, lease_id=deal.trade.pk, now=START)
     stored = LeaseAccess.objects.get(lease=deal.trade.pk)
     assert b"s3cret" not in bytes(stored.ciphertext)
     assert bytes(stored.ciphertext).startswith(stored.key_id.encode())
