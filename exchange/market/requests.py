@@ -91,3 +91,4 @@ class ResaleRequest:
     prices_micro: tuple[int, ...]
     min_duration_hours: int = 1
     min_chunk_units: int = 1
+    allow_outside_band: bool = False

@@ -12,8 +12,10 @@ from datetime import datetime
 
 from core.slots import slot_of, slot_start_at
 from exchange.market import intake
+from exchange.market.broken import Rules
 from exchange.market.errors import OfferRefused, ResaleRefused
 from exchange.market.models import Offer, OfferState, Trade
+from exchange.market.orderly.banding import OfferBands
 from exchange.market.requests import OfferRequest, ResaleRequest
 
 
@@ -37,9 +39,13 @@ def offer_of(trade: Trade, request: ResaleRequest, *, now: datetime) -> Offer:
         is_reclaimable=trade.is_reclaimable,
         reclaim_notice_seconds=trade.offer.reclaim_notice_seconds,
     )
-    rules = intake.Rules([])
+    rules = Rules([])
     intake.check_offer_terms(wanted, rules, pool_units=trade.units, now=now)
     check_within(trade, wanted, rules)
+    if not request.allow_outside_band:
+        OfferBands([trade.pool]).check(
+            trade.pool, wanted.prices_micro, rules, is_reclaimable=wanted.is_reclaimable
+        )
     rules.require(
         slot_of(wanted.start_at) > slot_of(now),
         "start_at",
@@ -59,7 +65,7 @@ def offer_of(trade: Trade, request: ResaleRequest, *, now: datetime) -> Offer:
     )
 
 
-def check_within(trade: Trade, wanted: OfferRequest, rules: intake.Rules) -> None:
+def check_within(trade: Trade, wanted: OfferRequest, rules: Rules) -> None:
     """Note where an offer asks for more than the trade has: units, or slots."""
     rules.require(
         wanted.units <= trade.units,

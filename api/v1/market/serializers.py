@@ -303,6 +303,10 @@ class ResaleInput(InputSerializer):
     prices = serializers.ListField(child=PriceField(), min_length=1, max_length=24)
     min_duration_hours = serializers.IntegerField(min_value=1, max_value=HORIZON_SLOTS, default=1)
     min_chunk_units = serializers.IntegerField(min_value=1, max_value=MAX_UNITS, default=1)
+    allow_outside_band = serializers.BooleanField(
+        default=False,
+        help_text="Let a price pass that lies outside the book's band around the index.",
+    )
 
 
 def resale_request(values: dict[str, Any]) -> ResaleRequest:
