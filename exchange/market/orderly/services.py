@@ -29,6 +29,7 @@ MAX_INDEX_UNIT_HOURS = 1_000_000
 MAX_REASON_LENGTH = 500
 
 
+@transaction.atomic
 def halt_trading(
     *,
     actor: Actor,
@@ -62,6 +63,7 @@ def halt_trading(
     return halt
 
 
+@transaction.atomic
 def resume_trading(*, actor: Actor, halt_id: UUID, reason: str, now: datetime) -> Halt:
     """Let trading go on: what rests is matched with the next batch of each book.
 
@@ -79,6 +81,7 @@ def resume_trading(*, actor: Actor, halt_id: UUID, reason: str, now: datetime) -
     return halt
 
 
+@transaction.atomic
 def set_book_rules(
     *,
     actor: Actor,
@@ -117,6 +120,7 @@ def set_book_rules(
     return book
 
 
+@transaction.atomic
 def limit_open_orders(
     *, actor: Actor, organisation_id: UUID, open_orders: int | None, now: datetime
 ) -> int | None:
