@@ -21,7 +21,7 @@ from exchange.market.models import (
 )
 from exchange.market.standing.models import StandingOrder, StandingRoll
 from exchange.pricing.models import RuleSet
-from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
+from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent, Reclaim
 from exchange.topology.models import Link, Region
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "OrderAmendment",
     "Pool",
     "PoolDay",
+    "Reclaim",
     "Region",
     "RuleSet",
     "StandingOrder",

@@ -15,10 +15,11 @@ from core.slots import slot_start_at
 from exchange.capacity.models import Book
 from exchange.market import intake, loading, selectors
 from exchange.market.engine import BookState
-from exchange.market.explain import Explanation, NearMiss, explain
-from exchange.market.models import Order
+from exchange.market.explain import NearMiss, explain
+from exchange.market.models import Offer, Order
 from exchange.market.requests import OrderRequest
-from exchange.market.terms import Fill, Network, OrderTerms, PoolTerms
+from exchange.market.terms import Fill, Network, PoolTerms
+from exchange.market.warnings import Warned, warnings_of
 from exchange.pricing.engine import compute_cost, transport_cost
 from exchange.pricing.models import RuleSet
 from exchange.pricing.selectors import rule_set_at
@@ -41,6 +42,7 @@ class PreviewFill:
     price_micro: int
     compute_micro: int
     transport_micro: int
+    reclaim: Offer | None  # with the terms on which the provider may take it back; None: it may not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ class Preview:
     pools_that_fit: int
     tests: dict[str, int]
     nearest: list[NearestChange]
-    warnings: list[str]
+    warnings: list[Warned]
 
 
 def preview_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Preview:
@@ -109,7 +111,10 @@ def _answer(order: Order, now: datetime) -> Preview:
     told = explain(state, terms, now_s)
     codes = selectors.grade_codes()
     pools = {pool.id: pool for pool in state.pools()}
-    fills = [_fill(fill, pools[fill.pool], codes) for fill in told.fills]
+    offers = Offer.objects.in_bulk([UUID(int=fill.offer) for fill in told.fills])
+    fills = [
+        _fill(fill, pools[fill.pool], codes, offers[UUID(int=fill.offer)]) for fill in told.fills
+    ]
     remaining = order.units - order.filled_units
     return Preview(
         would_fill_units=sum(fill.units for fill in fills),
@@ -122,7 +127,7 @@ def _answer(order: Order, now: datetime) -> Preview:
         pools_that_fit=told.pools_that_fit,
         tests={test.name: test.turned_away for test in told.tests if test.turned_away},
         nearest=[_nearest(miss, codes) for miss in told.near_misses],
-        warnings=_warnings(terms, told, fills),
+        warnings=warnings_of(state, terms, told, now_s),
     )
 
 
@@ -131,7 +136,7 @@ def _state(book_id: int, network: Network, now_s: int) -> BookState:
     return loading.load_state(book, network, now_s=now_s, with_orders=False)
 
 
-def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str]) -> PreviewFill:
+def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str], offer: Offer) -> PreviewFill:
     return PreviewFill(
         grade=codes[fill.grade],
         region=pool.region,
@@ -144,6 +149,7 @@ def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str]) -> PreviewFill:
         transport_micro=transport_cost(
             transport_nano_per_unit=fill.transport_nano_per_unit, units=fill.units
         ),
+        reclaim=offer if offer.is_reclaimable else None,
     )
 
 
@@ -184,14 +190,3 @@ def _nearest(miss: NearMiss, codes: dict[int, str]) -> NearestChange:
 
 def _limit(miss: NearMiss) -> object:
     return to_decimal(int(str(miss.value)))
-
-
-def _warnings(terms: OrderTerms, told: Explanation, fills: Sequence[PreviewFill]) -> list[str]:
-    warnings = []
-    if not told.pools_of_grade:
-        warnings.append("No pool of these grades is registered; the order would wait.")
-    elif not told.pools_that_fit:
-        warnings.append("No offer fits now; see tests and nearest for what stands in the way.")
-    elif sum(fill.units for fill in fills) < terms.remaining_units:
-        warnings.append("Only a part would be filled now.")
-    return warnings

@@ -75,6 +75,8 @@ class OfferRequest:
     min_chunk_units: int = 1
     is_reclaimable: bool = False
     reclaim_notice_seconds: int | None = None
+    reclaim_compensation_bp: int = 0
+    reclaim_least_micro: int = 0
     allows_resale: bool = False
 
 
