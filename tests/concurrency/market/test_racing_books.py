@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from django.db import transaction
 
 from core.slots import slot_start_at
 from exchange.capacity.models import BookEvent
@@ -106,7 +107,8 @@ def test_an_offer_withdrawn_while_it_is_matched_sells_nothing_afterwards(market)
     start.wait()
     while not Trade.objects.exists():
         time.sleep(0.01)
-    services.withdraw_offer(actor=provider, offer_id=offer.id, now=make.NOW)
+    with transaction.atomic():
+        services.withdraw_offer(actor=provider, offer_id=offer.id, now=make.NOW)
     for placer in placers:
         placer.join(90)
     deadline = time.monotonic() + 30
