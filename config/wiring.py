@@ -54,6 +54,7 @@ BEAT_SCHEDULE = {
     ),
     "pulls leases from trades": _every(1, "exchange.scheduling.tasks.pull_leases"),
     "ends leases that are due": _every(1, "exchange.scheduling.tasks.end_due_leases"),
+    "takes back what was reclaimed": _every(1, "exchange.scheduling.tasks.execute_reclaims"),
     "lets leases follow their centres": _every(1, "exchange.scheduling.tasks.suspend_and_resume"),
     "rates usage": _every(2, "billing.rating.tasks.rate_pending"),
     "gives back overdue holds": _every(5, "billing.rating.tasks.release_overdue_holds"),

@@ -22,7 +22,7 @@ from exchange.market.models import (
 from exchange.market.orderly.models import Halt, IndexHour, IndexPublication, OrderLimit
 from exchange.market.standing.models import StandingOrder, StandingRoll
 from exchange.pricing.models import RuleSet
-from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent
+from exchange.scheduling.models import Lease, LeaseAccess, LeaseEvent, Reclaim
 from exchange.topology.models import Link, Region
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "OrderLimit",
     "Pool",
     "PoolDay",
+    "Reclaim",
     "Region",
     "RuleSet",
     "StandingOrder",

@@ -206,7 +206,7 @@ def _check_quantities(request: OrderRequest, rules: Rules) -> None:
     rules.require(
         request.max_cost_micro is None or 0 < request.max_cost_micro <= MAX_HELD_MICRO,
         "max_cost",
-        "a ceiling is above zero",
+        f"a ceiling is above zero and at most {to_decimal(MAX_HELD_MICRO):f} yuan",
         "leave it out, or give the most that the whole order may cost",
     )
     for field in ("data_in_gb_per_unit", "data_out_gb_per_unit"):
@@ -265,6 +265,23 @@ def _regions(request: OrderRequest, rules: Rules) -> topology.RegionTree:
             f"unknown region {', '.join(unknown)}",
             "GET /api/v1/regions lists them",
         )
+    named_allowed = request.regions_allowed
+    rules.require(
+        named_allowed is None or len(named_allowed) > 0,
+        "regions_allowed",
+        "names at least one region",
+        "leave it out to allow all",
+    )
+    if named_allowed:
+        left = set(_with_children(named_allowed, known)) - set(
+            _with_children(request.regions_excluded, known)
+        )
+        rules.require(
+            bool(left),
+            "regions_excluded",
+            "leaves something of what is allowed",
+            "all regions allowed are excluded: exclude fewer",
+        )
     return known
 
 
@@ -274,7 +291,7 @@ def _with_children(codes: Iterable[str], regions: topology.RegionTree) -> list[s
 
 
 def _window(request: OrderRequest, rules: Rules, now: datetime) -> tuple[int, int]:
-    hours = max(request.duration_hours, 1)
+    hours = min(max(request.duration_hours, 1), HORIZON_SLOTS)
     for field in ("earliest_start_at", "latest_end_at"):
         at = getattr(request, field)
         rules.require(
@@ -430,6 +447,20 @@ def check_offer_terms(
         "a reclaimable offer states its notice",
         "give the notice in seconds",
     )
+    _check_compensation(request, rules)
+
+
+def _check_compensation(request: OfferRequest, rules: Rules) -> None:
+    for field, value, most, unit in (
+        ("reclaim_compensation_bp", request.reclaim_compensation_bp, 10_000, "basis points"),
+        ("reclaim_least_compensation", request.reclaim_least_micro, MAX_HELD_MICRO, "micro-yuan"),
+    ):
+        rules.require(
+            0 <= value <= most and (request.is_reclaimable or not value),
+            field,
+            f"0 to {most} {unit}, and 0 unless the offer is reclaimable",
+            "state it with is_reclaimable",
+        )
 
 
 def offer_terms(request: OfferRequest) -> dict[str, Any]:
@@ -444,6 +475,8 @@ def offer_terms(request: OfferRequest) -> dict[str, Any]:
         "min_chunk_units": request.min_chunk_units,
         "is_reclaimable": request.is_reclaimable,
         "reclaim_notice_seconds": request.reclaim_notice_seconds,
+        "reclaim_compensation_bp": request.reclaim_compensation_bp,
+        "reclaim_least_micro": request.reclaim_least_micro,
         "allows_resale": request.allows_resale,
     }
 

@@ -69,6 +69,12 @@ class Offer(models.Model):
     min_chunk_units = models.PositiveIntegerField(default=1)
     is_reclaimable = models.BooleanField(default=False)
     reclaim_notice_seconds = models.PositiveIntegerField(null=True)
+    reclaim_compensation_bp = models.PositiveIntegerField(
+        default=0, help_text="share of the price of what is not delivered"
+    )
+    reclaim_least_micro = models.BigIntegerField(
+        default=0, help_text="the smallest compensation of a trade"
+    )
     allows_resale = models.BooleanField(default=False)
     resale_of = models.ForeignKey(
         "exchange.Trade",
@@ -105,6 +111,12 @@ class Offer(models.Model):
             models.CheckConstraint(
                 condition=Q(is_reclaimable=False) | Q(reclaim_notice_seconds__isnull=False),
                 name="reclaimable_offer_states_its_notice",
+            ),
+            models.CheckConstraint(
+                condition=Q(reclaim_compensation_bp__lte=10_000)
+                & Q(reclaim_least_micro__gte=0)
+                & (Q(is_reclaimable=True) | Q(reclaim_compensation_bp=0, reclaim_least_micro=0)),
+                name="offer_compensates_what_it_reclaims",
             ),
             models.CheckConstraint(
                 condition=Q(resale_of__isnull=True) | Q(allows_resale=False),
@@ -355,6 +367,13 @@ class Trade(AppendOnly, models.Model):
     transport_micro = models.BigIntegerField(default=0)
     path_link_ids = ArrayField(models.IntegerField(), default=list)
     is_reclaimable = models.BooleanField(default=False)
+    reclaim_notice_seconds = models.PositiveIntegerField(null=True)
+    reclaim_compensation_bp = models.PositiveIntegerField(
+        default=0, help_text="share of the price of what is not delivered"
+    )
+    reclaim_least_micro = models.BigIntegerField(
+        default=0, help_text="the smallest compensation of a trade"
+    )
     allows_resale = models.BooleanField(default=False)
     resold_from = models.ForeignKey(
         "self",

@@ -15,12 +15,13 @@ from core.slots import slot_start_at
 from exchange.capacity.models import Book
 from exchange.market import intake, loading, selectors
 from exchange.market.engine import BookState
-from exchange.market.explain import Explanation, explain
+from exchange.market.explain import explain
 from exchange.market.misses import NearMiss
-from exchange.market.models import Order
+from exchange.market.models import Offer, Order
 from exchange.market.orderly import banding
 from exchange.market.requests import OrderRequest
-from exchange.market.terms import Fill, Network, OrderTerms, PoolTerms
+from exchange.market.terms import Fill, Network, PoolTerms
+from exchange.market.warnings import Warned, warnings_of
 from exchange.pricing.engine import compute_cost, transport_cost
 from exchange.pricing.models import RuleSet
 from exchange.pricing.selectors import rule_set_at
@@ -43,6 +44,7 @@ class PreviewFill:
     price_micro: int
     compute_micro: int
     transport_micro: int
+    reclaim: Offer | None  # with the terms on which the provider may take it back; None: it may not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Preview:
     pools_that_fit: int
     tests: dict[str, int]
     nearest: list[NearestChange]
-    warnings: list[str]
+    warnings: list[Warned]
 
 
 def preview_order(*, actor: Actor, request: OrderRequest, now: datetime) -> Preview:
@@ -112,7 +114,10 @@ def _answer(order: Order, now: datetime, outside: Sequence[str] = ()) -> Preview
     told = explain(state, terms, now_s)
     codes = selectors.grade_codes()
     pools = {pool.id: pool for pool in state.pools()}
-    fills = [_fill(fill, pools[fill.pool], codes) for fill in told.fills]
+    offers = Offer.objects.in_bulk([UUID(int=fill.offer) for fill in told.fills])
+    fills = [
+        _fill(fill, pools[fill.pool], codes, offers[UUID(int=fill.offer)]) for fill in told.fills
+    ]
     remaining = order.units - order.filled_units
     return Preview(
         would_fill_units=sum(fill.units for fill in fills),
@@ -125,7 +130,11 @@ def _answer(order: Order, now: datetime, outside: Sequence[str] = ()) -> Preview
         pools_that_fit=told.pools_that_fit,
         tests={test.name: test.turned_away for test in told.tests if test.turned_away},
         nearest=[_nearest(miss, codes) for miss in told.near_misses],
-        warnings=[*_halted(order.book), *outside, *_warnings(terms, told, fills)],
+        warnings=[
+            *_halted(order.book),
+            *(Warned("price_band", said) for said in outside),
+            *warnings_of(state, terms, told, now_s),
+        ],
     )
 
 
@@ -134,7 +143,7 @@ def _state(book_id: int, network: Network, now_s: int) -> BookState:
     return loading.load_state(book, network, now_s=now_s, with_orders=False)
 
 
-def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str]) -> PreviewFill:
+def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str], offer: Offer) -> PreviewFill:
     return PreviewFill(
         grade=codes[fill.grade],
         region=pool.region,
@@ -147,6 +156,7 @@ def _fill(fill: Fill, pool: PoolTerms, codes: dict[int, str]) -> PreviewFill:
         transport_micro=transport_cost(
             transport_nano_per_unit=fill.transport_nano_per_unit, units=fill.units
         ),
+        reclaim=offer if offer.is_reclaimable else None,
     )
 
 
@@ -189,18 +199,10 @@ def _limit(miss: NearMiss) -> object:
     return to_decimal(int(str(miss.value)))
 
 
-def _halted(book: Book) -> list[str]:
+def _halted(book: Book) -> list[Warned]:
     if book.is_halted:
-        return [f"Trading in the book {book.code} is halted; the order would wait."]
-    return ["Trading is halted in some regions."] if book.halts_in_force else []
-
-
-def _warnings(terms: OrderTerms, told: Explanation, fills: Sequence[PreviewFill]) -> list[str]:
-    warnings = []
-    if not told.pools_of_grade:
-        warnings.append("No pool of these grades is registered; the order would wait.")
-    elif not told.pools_that_fit:
-        warnings.append("No offer fits now; see tests and nearest for what stands in the way.")
-    elif sum(fill.units for fill in fills) < terms.remaining_units:
-        warnings.append("Only a part would be filled now.")
-    return warnings
+        says = f"Trading in the book {book.code} is halted; the order would wait."
+        return [Warned("halted", says)]
+    if book.halts_in_force:
+        return [Warned("halted_in_part", "Trading is halted in some regions.")]
+    return []

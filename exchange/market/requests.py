@@ -78,6 +78,8 @@ class OfferRequest:
     is_reclaimable: bool = False
     reclaim_notice_seconds: int | None = None
     allow_outside_band: bool = False
+    reclaim_compensation_bp: int = 0
+    reclaim_least_micro: int = 0
     allows_resale: bool = False
 
 

@@ -37,7 +37,9 @@ def offer_of(trade: Trade, request: ResaleRequest, *, now: datetime) -> Offer:
         min_duration_hours=request.min_duration_hours,
         min_chunk_units=request.min_chunk_units,
         is_reclaimable=trade.is_reclaimable,
-        reclaim_notice_seconds=trade.offer.reclaim_notice_seconds,
+        reclaim_notice_seconds=trade.reclaim_notice_seconds,
+        reclaim_compensation_bp=trade.reclaim_compensation_bp,
+        reclaim_least_micro=trade.reclaim_least_micro if request.units == trade.units else 0,
     )
     rules = Rules([])
     intake.check_offer_terms(wanted, rules, pool_units=trade.units, now=now)

@@ -397,6 +397,8 @@ def _request_of(offer: Offer) -> OfferRequest:
         min_chunk_units=offer.min_chunk_units,
         is_reclaimable=offer.is_reclaimable,
         reclaim_notice_seconds=offer.reclaim_notice_seconds,
+        reclaim_compensation_bp=offer.reclaim_compensation_bp,
+        reclaim_least_micro=offer.reclaim_least_micro,
         allows_resale=offer.allows_resale,
     )
 

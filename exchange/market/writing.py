@@ -153,6 +153,9 @@ class _Work:
             ),
             path_link_ids=list(fill.links),
             is_reclaimable=offer.is_reclaimable,
+            reclaim_notice_seconds=offer.reclaim_notice_seconds if offer.is_reclaimable else None,
+            reclaim_compensation_bp=offer.reclaim_compensation_bp,
+            reclaim_least_micro=offer.reclaim_least_micro,
             allows_resale=offer.allows_resale,
             resold_from_id=offer.resale_of_id,
             traded_at=self.written_at,
@@ -241,6 +244,8 @@ def _update_offers_and_pools(batch: Batch, said: Translation) -> None:
                 "min_chunk_units",
                 "is_reclaimable",
                 "reclaim_notice_seconds",
+                "reclaim_compensation_bp",
+                "reclaim_least_micro",
             ],
             batch_size=500,
         )

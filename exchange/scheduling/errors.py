@@ -8,6 +8,7 @@ Conflict
 ├── TooEarly                the lease's time has not come
 ├── LeaseOver               the lease's time is over
 ├── LeaseResold             slots of it are resold, and still to be delivered
+├── ReclaimRefused          what is to be taken back was sold firm, or its notice is too short
 ├── NamedTwice              one lease stands twice in one request
 └── NoAccessDetails         the provider has not said yet how to get in
 """
@@ -40,6 +41,11 @@ class LeaseOver(Conflict):
 class LeaseResold(Conflict):
     slug = "lease-resold"
     title = "Slots of the lease are resold"
+
+
+class ReclaimRefused(Conflict):
+    slug = "reclaim-refused"
+    title = "This cannot be reclaimed so"
 
 
 class NamedTwice(Conflict):

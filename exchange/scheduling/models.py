@@ -89,6 +89,45 @@ class LeaseEvent(AppendOnly, models.Model):
         indexes = [models.Index(fields=["lease", "id"], name="lease_event_of_lease")]
 
 
+class ReclaimState(models.TextChoices):
+    NOTICED = "noticed", "Noticed"  # the buyer knows; it runs until its time
+    EXECUTED = "executed", "Executed"  # the lease was ended, and compensation is owed
+    VOID = "void", "Void"  # the lease had ended by itself
+
+
+class Reclaim(models.Model):
+    """A lease that its provider takes back at ``due_at``: notice given, then ended by a sweep."""
+
+    lease = models.OneToOneField(Lease, models.PROTECT, primary_key=True, related_name="reclaim")
+    request_id = models.UUIDField(help_text="the same for all leases of one request")
+    reason = models.CharField(max_length=200, blank=True)
+    from_slot = models.IntegerField(help_text="the first slot that is not delivered")
+    due_at = models.DateTimeField()
+    state = models.CharField(
+        max_length=16, choices=ReclaimState.choices, default=ReclaimState.NOTICED
+    )
+    compensation_micro = models.BigIntegerField(
+        null=True, help_text="owed by the provider to the buyer"
+    )
+    noticed_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["lease"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="executed", compensation_micro__gte=0, decided_at__isnull=False)
+                | Q(state="void", compensation_micro=None, decided_at__isnull=False)
+                | Q(state="noticed", compensation_micro=None, decided_at=None),
+                name="reclaim_owes_once_executed",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="noticed"), name="reclaim_due"),
+            models.Index(fields=["request_id"], name="reclaim_of_request"),
+        ]
+
+
 class LeaseAccess(models.Model):
     """How the buyer gets in, encrypted; the id of the key stands beside the ciphertext."""
 

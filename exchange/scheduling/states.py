@@ -12,6 +12,10 @@ LEASE_TRANSITIONS: dict[tuple[str, str], str] = {
     ("scheduled", "fail"): "failed",
     ("scheduled", "terminate"): "terminated",
     ("scheduled", "suspend"): "suspended",
+    ("scheduled", "reclaim"): "terminated",
+    ("provisioning", "reclaim"): "terminated",
+    ("active", "reclaim"): "terminated",
+    ("suspended", "reclaim"): "terminated",
     ("provisioning", "activate"): "active",
     ("provisioning", "fail"): "failed",
     ("provisioning", "terminate"): "terminated",
@@ -33,6 +37,7 @@ MOVES_OF: dict[str, str] = {
     "complete": "provider",  # it ran to its end
     "fail": "provider",  # it cannot deliver (any more)
     "terminate": "buyer",  # the rest is not wanted
+    "reclaim": "platform",  # the provider takes back, after its notice, what it sold reclaimable
     "suspend": "platform",  # the centre stopped answering
     "resume": "platform",
     "reinstate": "platform",

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from core import clock
 from core.wakeups import awake
-from exchange.scheduling import services
+from exchange.scheduling import reclaiming, services
 
 
 @shared_task
@@ -23,6 +23,13 @@ def end_due_leases(*, limit: int = 2_000) -> None:
     while services.follow_resold(now=clock.now(), limit=limit) == limit:
         pass
     while services.end_due_leases(now=clock.now(), limit=limit) == limit:
+        pass
+
+
+@shared_task
+def execute_reclaims(*, limit: int = 500) -> None:
+    """End what its provider takes back, once the notice is over."""
+    while reclaiming.execute_due(now=clock.now(), limit=limit) == limit:
         pass
 
 

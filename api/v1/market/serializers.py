@@ -219,6 +219,9 @@ class TradeSerializer(OutputSerializer):
     compute = MoneyField(source="compute_micro")
     transport = MoneyField(source="transport_micro")
     is_reclaimable = serializers.BooleanField()
+    reclaim_notice_seconds = serializers.IntegerField(allow_null=True)
+    reclaim_compensation_bp = serializers.IntegerField()
+    reclaim_least_compensation = MoneyField(source="reclaim_least_micro")
     allows_resale = serializers.BooleanField()
     resold_from = serializers.UUIDField(
         source="resold_from_id", allow_null=True, help_text="The trade whose hours these are."
@@ -283,6 +286,13 @@ class OfferInput(InputSerializer):
         default=False,
         help_text="Let a price pass that lies outside the book's band around the index.",
     )
+    reclaim_compensation_bp = serializers.IntegerField(
+        min_value=0,
+        max_value=10_000,
+        default=0,
+        help_text="Paid to the buyer: so much of the price of what is not delivered.",
+    )
+    reclaim_least_compensation = MoneyField(min_micro=0, default=0)
     allows_resale = serializers.BooleanField(
         default=False, help_text="Buyers may resell whole hours that are still to come."
     )
@@ -291,7 +301,11 @@ class OfferInput(InputSerializer):
 def offer_request(values: dict[str, Any]) -> OfferRequest:
     """A checked offer, as the market takes it."""
     facts = dict(values)
-    return OfferRequest(prices_micro=tuple(facts.pop("prices")), **facts)
+    return OfferRequest(
+        prices_micro=tuple(facts.pop("prices")),
+        reclaim_least_micro=facts.pop("reclaim_least_compensation"),
+        **facts,
+    )
 
 
 class ResaleInput(InputSerializer):
@@ -364,6 +378,8 @@ class OfferSerializer(OutputSerializer):
     min_chunk_units = serializers.IntegerField()
     is_reclaimable = serializers.BooleanField()
     reclaim_notice_seconds = serializers.IntegerField(allow_null=True)
+    reclaim_compensation_bp = serializers.IntegerField()
+    reclaim_least_compensation = MoneyField(source="reclaim_least_micro")
     allows_resale = serializers.BooleanField()
     resale_of = serializers.UUIDField(
         source="resale_of_id", allow_null=True, help_text="The trade whose hours it offers."
@@ -373,58 +389,6 @@ class OfferSerializer(OutputSerializer):
 
 class OffersSerializer(OutputSerializer):
     offers = OfferSerializer(many=True)
-
-
-class PreviewFillSerializer(OutputSerializer):
-    grade = serializers.CharField()
-    region = serializers.CharField()
-    centre_id = serializers.UUIDField()
-    units = serializers.IntegerField()
-    starts_at = InstantField()
-    ends_at = InstantField()
-    price_per_unit_hour = MoneyField(source="price_micro")
-    compute = MoneyField(source="compute_micro")
-    transport = MoneyField(source="transport_micro")
-
-
-class PreviewCostSerializer(OutputSerializer):
-    """What the fills would cost at full delivery; contained parts are not added to it."""
-
-    compute = MoneyField(source="compute_micro")
-    transport = MoneyField(source="transport_micro")
-    total = MoneyField(source="total_micro")
-    vat_contained = MoneyField(source="vat_micro")
-    commission_contained = MoneyField(source="commission_micro")
-    rule_set = serializers.IntegerField()
-
-
-class NearestChangeSerializer(OutputSerializer):
-    """A single change that would fill the order whole now."""
-
-    change = serializers.CharField(help_text="limit, window, units, circle, region …")
-    field = serializers.CharField()
-    value = serializers.CharField()
-    grade = serializers.CharField(allow_null=True)
-    cost = MoneyField(source="cost_micro")
-
-
-class PreviewSerializer(OutputSerializer):
-    """What an order would get if it were placed now; nothing is stored or reserved."""
-
-    would_fill_units = serializers.IntegerField()
-    fills = PreviewFillSerializer(many=True)
-    cost = PreviewCostSerializer()
-    hold = MoneyField(source="hold_micro", help_text="What placing the order would hold.")
-    pools = serializers.IntegerField(help_text="Pools of the book.")
-    pools_that_fit = serializers.IntegerField(help_text="Pools with an offer that fits now.")
-    tests = serializers.DictField(
-        child=serializers.IntegerField(),
-        help_text="How many pools each named test turns away, by itself.",
-    )
-    nearest = NearestChangeSerializer(
-        many=True, help_text="Empty where the order would be filled whole."
-    )
-    warnings = serializers.ListField(child=serializers.CharField())
 
 
 class BookSerializer(OutputSerializer):

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from api.paging import paged
 from api.serializers import EmptyInput
-from api.v1.market import amending
+from api.v1.market import amending, previewing
 from api.v1.market import serializers as shapes
 from api.views import ApiView, WriteView
 from core import clock
@@ -99,7 +99,7 @@ class OrderPreviewView(WriteView):
         operation_id="orders_preview",
         summary="Preview an order",
         request=shapes.OrderInput,
-        responses=shapes.PreviewSerializer,
+        responses=previewing.PreviewSerializer,
         examples=[_ORDER_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class OrderPreviewView(WriteView):
         quoted = preview.preview_order(
             actor=self.actor, request=_order_request(request), now=clock.now()
         )
-        return Response(shapes.PreviewSerializer(quoted).data)
+        return Response(previewing.PreviewSerializer(quoted).data)
 
 
 class OrderExplainView(ApiView):
@@ -116,13 +116,13 @@ class OrderExplainView(ApiView):
     @extend_schema(
         operation_id="orders_explain",
         summary="Explain an order",
-        responses=shapes.PreviewSerializer,
+        responses=previewing.PreviewSerializer,
     )
     def get(self, request: Request, order_id: UUID) -> Response:
         """What would fill the rest of an order now, how many pools each named test turns away,
         and the nearest single changes that would fill it."""
         told = preview.explain_order(actor=self.actor, order_id=order_id, now=clock.now())
-        return Response(shapes.PreviewSerializer(told).data)
+        return Response(previewing.PreviewSerializer(told).data)
 
 
 class OrderView(WriteView):

@@ -9,10 +9,11 @@ import signal
 import time
 
 import pytest
+from django.db import transaction
 
 from core.slots import slot_start_at
 from exchange.capacity.models import BookEvent
-from exchange.market import matching, verify
+from exchange.market import matching, services, verify
 from exchange.market.models import Order, Trade
 from exchange.market.orderly import services as orderly
 from exchange.market.orderly.models import OrderLimit
@@ -82,6 +83,57 @@ def test_twenty_orders_race_for_the_last_unit_before_two_matchers(market):
     # The winner's hold is the trade's cost; the others' cover a micro-yuan or two of rounding too.
     assert held == [20_000_000] + [20_000_002] * 19
     assert make.balance(next(b for b in buyers if b.organisation_id == winner)).held == 20_000_000
+    assert_sound()
+
+
+def test_an_offer_withdrawn_while_it_is_matched_sells_nothing_afterwards(market):
+    """Four processes place, two match, and the provider withdraws in the middle of it."""
+    provider = make.seller()
+    _, offer = make.offered_pool(provider, units=1_000)
+    make.match()
+    buyers = [make.funded_buyer(10_000) for _ in range(8)]
+    start, done = spawn.Barrier(5), spawn.Event()
+    book_id = make.book().id
+    matchers = [
+        spawn.Process(target=racers.match_until, args=(start, done, book_id, make.NOW))
+        for _ in range(2)
+    ]
+    placers = [
+        spawn.Process(
+            target=racers.place_orders,
+            args=(start, buyers[i::2] * 10, [make.order_request(units=1, **WINDOW)] * 40, make.NOW),
+        )
+        for i in range(2)
+    ]
+    for process in matchers + placers:
+        process.start()
+    start.wait()
+    while not Trade.objects.exists():
+        time.sleep(0.01)
+    with transaction.atomic():
+        services.withdraw_offer(actor=provider, offer_id=offer.id, now=make.NOW)
+    for placer in placers:
+        placer.join(90)
+    deadline = time.monotonic() + 30
+    while BookEvent.objects.filter(batch=None).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    done.set()
+    for matcher in matchers:
+        matcher.join(30)
+    assert [process.exitcode for process in matchers + placers] == [0] * 4
+    matching.match_book(book_id=book_id, now=make.NOW)
+
+    offer.refresh_from_db()
+    assert offer.state == "withdrawn"
+    withdrawn = BookEvent.objects.get(kind="offer_withdrawn")
+    entered = {
+        event.subject_id: (event.batch, event.position)
+        for event in BookEvent.objects.filter(kind="order_entered")
+    }
+    # In the sequence of the admissions: all that came before it are filled, and none after it.
+    before = {o for o, at in entered.items() if at < (withdrawn.batch, withdrawn.position)}
+    assert set(Trade.objects.values_list("order_id", flat=True)) == before
+    assert 0 < len(before) <= len(entered) == 80
     assert_sound()
 
 

@@ -80,10 +80,21 @@ def offer(provider: Actor, pool: Pool, *, price: str = "10", **facts) -> Offer:
     return made
 
 
+def many_grades(number: int) -> tuple[GradeLimit, ...]:
+    return tuple(GradeLimit(grade=f"no-such-{i}", limit_micro=1) for i in range(number))
+
+
 def order_request(*, limit: str = "10", grade: str = NPU, **facts) -> OrderRequest:
     return OrderRequest(
-        grades=(GradeLimit(grade=grade, limit_micro=to_micro(Decimal(limit))),),
-        **({"units": 4, "duration_hours": 2, "latest_end_at": slot_start_at(SLOT + 24)} | facts),
+        **(
+            {
+                "grades": (GradeLimit(grade=grade, limit_micro=to_micro(Decimal(limit))),),
+                "units": 4,
+                "duration_hours": 2,
+                "latest_end_at": slot_start_at(SLOT + 24),
+            }
+            | facts
+        ),
     )
 
 

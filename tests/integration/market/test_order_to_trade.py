@@ -223,6 +223,26 @@ BAD_ORDERS = [
     ({"regions_excluded": ("atlantis",)}, "regions_excluded"),
     ({"time_in_force": "gtd"}, "good_till_at"),
     ({"max_pue": Decimal("0.9")}, "max_pue"),
+    ({"regions_allowed": ()}, "regions_allowed"),
+    (
+        {"regions_allowed": ("zhengzhou",), "regions_excluded": ("henan",)},
+        "regions_excluded",
+    ),
+    ({"max_cost_micro": 0}, "max_cost"),
+    ({"max_cost_micro": 10**30}, "max_cost"),
+    ({"duration_hours": 10**9}, "duration_hours"),
+    ({"latest_end_at": make.later(24 * 3650).replace(minute=0)}, "latest_end_at"),
+    (
+        {
+            "units": 10**6,
+            "limit": "999999",
+            "duration_hours": 1000,
+            "latest_end_at": slot_start_at(make.SLOT + 1001),
+        },
+        "units",
+    ),
+    ({"grades": make.many_grades(1000)}, "grades"),
+    ({"good_till_at": make.later(1), "time_in_force": "ioc"}, "good_till_at"),
     ({"min_green_share": Decimal(2)}, "min_green_share"),
 ]
 
