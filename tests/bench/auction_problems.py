@@ -23,9 +23,9 @@ def made(
     """An auction whose demand and power tariff follow the day, with zones dear and cheap.
 
     Steps fall on zones, slots and grades evenly, half on each side; asks lie around a zone's and
-    hour's cost, bids around a fifth above it. A block runs over 2 to 12 slots, has the units of
-    some steps in each, and a price near its zone's; a quarter can be cut to a half; a tenth hang
-    on another. Links form a ring with chords, carry 20 to 80 units of all grades together and cost
+    hour's cost, bids around a fifth above it, for 1 to 40 units. A block runs over 2 to 12 slots,
+    has 2 to 20 units in each and a price near its zone's; a quarter can be cut to a half; a tenth
+    hang on another. Links form a ring with chords, carry 20 to 80 units of all grades together and cost
     up to 0.5 yuan.
     """
     random = Random(seed)
@@ -57,7 +57,7 @@ def made(
         parent = f"block-{random.randrange(i):04}" if i and random.random() < 0.1 else None
         least = (1, 2) if random.random() < 0.25 else (1, 1)
         factor = 1.15 if side is Side.BUY else 1.0
-        units = random.randint(2, 30) * 2
+        units = random.randint(1, 10) * 2
         return Block(
             f"block-{i:04}",
             side,

@@ -89,6 +89,8 @@ class Search:
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
         if best is not None and thin and self.layout.blocks:
             self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
+            best = self.found.outcome
+            self.improver.improve(best.decision, (best, self.found.welfare))
 
     def left(self) -> float:
         """Seconds left."""
