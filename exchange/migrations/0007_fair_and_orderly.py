@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                     ("offer_resumed", "Offer resumed"),
                     ("offer_withdrawn", "Offer withdrawn"),
                     ("order_entered", "Order entered"),
+                    ("order_amended", "Order amended"),
                     ("order_cancelled", "Order cancelled"),
                     ("order_expired", "Order expired"),
                     ("trading_halted", "Trading halted"),
