@@ -9,6 +9,7 @@ from __future__ import annotations
 # Topic of core.wakeups -> the task that answers it.
 WAKE_UPS = {
     "book": "exchange.market.tasks.match_book",
+    "auction": "exchange.market.day_ahead.tasks.advance",
     "leases": "exchange.scheduling.tasks.pull_leases",
     "rating": "billing.rating.tasks.rate_pending",
     "settlement": "billing.settlement.tasks.execute_batch",
@@ -26,6 +27,7 @@ TASK_MODULES = (
     "ledger.tasks",
     "exchange.capacity.tasks",
     "exchange.market.tasks",
+    "exchange.market.day_ahead.tasks",
     "exchange.scheduling.tasks",
     "billing.rating.tasks",
     "billing.settlement.tasks",
@@ -46,6 +48,7 @@ BEAT_SCHEDULE = {
     "gives up centres that fell silent": _every(1, "exchange.capacity.tasks.sweep_silent_centres"),
     "wakes books with something waiting": _every(1, "exchange.market.tasks.sweep_books"),
     "puts overdue orders before their books": _every(1, "exchange.market.tasks.expire"),
+    "holds the day-ahead auctions": _every(1, "exchange.market.day_ahead.tasks.sweep"),
     "pulls leases from trades": _every(1, "exchange.scheduling.tasks.pull_leases"),
     "ends leases that are due": _every(1, "exchange.scheduling.tasks.end_due_leases"),
     "lets leases follow their centres": _every(1, "exchange.scheduling.tasks.suspend_and_resume"),
@@ -62,6 +65,7 @@ VERIFY_CHECKS = [
     "exchange.topology.verify.checks",
     "exchange.capacity.verify.checks",
     "exchange.market.verify.checks",
+    "exchange.market.day_ahead.verify.checks",
     "exchange.scheduling.verify.checks",
     "billing.verify.checks",
 ]

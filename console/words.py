@@ -26,6 +26,7 @@ OFFER_STATES: Final = {
     "paused": _("Paused"),
     "withdrawn": _("Withdrawn"),
     "expired": _("Expired"),
+    "auctioned": _("Auctioned"),
 }
 LEASE_STATES: Final = {
     "scheduled": _("Scheduled"),
@@ -59,6 +60,7 @@ OBLIGATION_KINDS: Final = {
     "payout": _("Payout"),
     "commission": _("Commission"),
     "tax": _("Value-added tax"),
+    "congestion": _("Congestion rent"),
 }
 COMPONENTS: Final = {
     "seller_net": _("Seller, net"),
@@ -66,6 +68,7 @@ COMPONENTS: Final = {
     "compute_vat": _("VAT on compute"),
     "transport_net": _("Transport, net"),
     "transport_vat": _("VAT on transport"),
+    "congestion_rent": _("Congestion rent"),
 }
 RESOURCE_CLASSES: Final = {
     "general": _("General"),
@@ -123,7 +126,7 @@ TIMES_IN_FORCE: Final = {
     "fok": _("Fill or kill"),
 }
 USAGE_SOURCES: Final = {"provider": _("Provider"), "probe": _("Probe")}
-RESTING_SIDES: Final = {"offer": _("Offer"), "order": _("Order")}
+RESTING_SIDES: Final = {"offer": _("Offer"), "order": _("Order"), "auction": _("Auction")}
 ACTOR_KINDS: Final = {"person": _("Person"), "key": _("Key"), "system": _("System")}
 HOLD_RESOLUTIONS: Final = {
     "posted": _("Posted"),
@@ -136,6 +139,7 @@ ACCOUNTS: Final = {
     "receivable": _("Receivable"),
     "commission": _("Commission"),
     "tax_payable": _("Tax payable"),
+    "congestion_rent": _("Congestion rent"),
     "rounding": _("Rounding"),
     "bank": _("Bank"),
     "suspense": _("Suspense"),

@@ -19,7 +19,12 @@ from exchange.market.models import Admission, Order, OrderState
 BATCH_EVENTS = 2000
 
 # Capacity comes first, whatever the order of arrival: nothing is sold that was taken back before.
-_CAPACITY_FIRST = [BookEventKind.POOL_CHANGED.value, BookEventKind.CAPACITY_RELEASED.value]
+_CAPACITY_FIRST = [
+    BookEventKind.POOL_CHANGED.value,
+    BookEventKind.CAPACITY_RELEASED.value,
+    BookEventKind.CAPACITY_RESERVED.value,
+    BookEventKind.CAPACITY_RETURNED.value,
+]
 
 _ADMIT = """
     UPDATE exchange_bookevent e SET batch = %(batch)s, position = chosen.position

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 
 from core.money import to_micro
 from core.slots import SECONDS_PER_SLOT
 from exchange.capacity.models import Book, Pool
+from exchange.market.day_ahead import reservations
 from exchange.market.engine import BookState
 from exchange.market.models import Offer, OfferState, Order, OrderState, Placement, Trade
 from exchange.market.terms import Anchor, Claim, Entry, Network, OfferTerms, OrderTerms, PoolTerms
@@ -25,17 +26,18 @@ def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = 
     """
     first_slot = now_s // SECONDS_PER_SLOT - 2
     orders = _resting_orders(book) if with_orders else ()
+    claims = _claims(book, first_slot)
+    # What a withdrawn offer has sold is still claimed of its pool, and may be released.
+    sold = {UUID(int=claim.offer) for claim in claims}
+    offers = Offer.objects.filter(
+        Q(state__in=(OfferState.OPEN, OfferState.PAUSED)) | Q(id__in=sold), book=book
+    )
     return BookState(
         network,
         pools=_pools(book),
-        offers=[
-            offer_terms(offer)
-            for offer in Offer.objects.filter(
-                book=book, state__in=(OfferState.OPEN, OfferState.PAUSED)
-            )
-        ],
+        offers=[offer_terms(offer) for offer in offers],
         orders=orders,
-        claims=_claims(book, first_slot),
+        claims=claims,
         now_s=now_s,
     )
 
@@ -70,7 +72,7 @@ def offer_terms(offer: Offer, *, entry: Entry | None = None) -> OfferTerms:
         max_duration_slots=offer.max_duration_slots,
         min_chunk_units=offer.min_chunk_units,
         reclaimable=offer.is_reclaimable,
-        open=offer.state != OfferState.PAUSED,
+        open=offer.state == OfferState.OPEN,
     )
 
 
@@ -155,8 +157,9 @@ def _anchors(resting: QuerySet[Order]) -> dict[UUID, Anchor]:
     return anchors
 
 
-def _claims(book: Book, first_slot: int) -> Iterable[Claim]:
-    """What live trades hold: a release counts once its event is in a written batch."""
+def _claims(book: Book, first_slot: int) -> list[Claim]:
+    """What live trades hold (a release counts once its event is in a written batch), and what is
+    reserved for auctions."""
     rows = (
         Trade.objects.filter(book=book, batch__lte=book.version, end_slot__gt=first_slot)
         .annotate(
@@ -171,4 +174,4 @@ def _claims(book: Book, first_slot: int) -> Iterable[Claim]:
     return [
         Claim(offer.int, pool.int, units, start, until)
         for offer, pool, units, start, until in rows.iterator()
-    ]
+    ] + reservations.claims(book, first_slot)

@@ -10,6 +10,7 @@ from core.states import next_state
 from exchange.capacity.models import BookEvent, BookEventKind, Pool
 from exchange.market import loading
 from exchange.market.admission import Batch
+from exchange.market.day_ahead import reservations
 from exchange.market.models import Offer, OfferState, Order, TradeRelease
 from exchange.market.states import OFFER_TRANSITIONS
 from exchange.market.terms import (
@@ -54,6 +55,7 @@ class _Translator:
         self.orders = Order.objects.in_bulk(subjects.get("order", ()))
         self.offers = Offer.objects.in_bulk(subjects.get("offer", ()))
         self.pools = Pool.objects.select_related("centre").in_bulk(subjects.get("pool", ()))
+        self.reserved = reservations.Reserved(batch.events, loading.offer_terms)
         released = [e.id for e in batch.events if e.kind == BookEventKind.CAPACITY_RELEASED]
         self.releases = {
             release.event_id: release
@@ -64,6 +66,9 @@ class _Translator:
 
     def run(self) -> Translation:
         for event in self.batch.events:
+            if event.kind in reservations.KINDS:
+                self.result.events += self.reserved.say(event)
+                continue
             said = self._say(event)
             if said is not None:
                 self.result.events.append(said)

@@ -37,13 +37,13 @@ def match_until(start: Any, done: Any, book_id: int, now: Any, slow_writes: floa
     from exchange.market import matching, writing
 
     if slow_writes:
-        copy_trades = writing._copy_trades
+        copy_trades = writing.copy_trades
 
         def copy_slowly(trades: Any) -> None:
             copy_trades(trades)
             time.sleep(slow_writes)
 
-        writing._copy_trades = copy_slowly
+        writing.copy_trades = copy_slowly
     start.wait()
     while not done.is_set():
         if not matching.match_book(book_id=book_id, now=now):
