@@ -289,6 +289,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OrderStateEnum": "exchange.market.models.OrderState",
         "OfferStateEnum": "exchange.market.models.OfferState",
+        "AuctionStateEnum": "exchange.market.day_ahead.models.AuctionState",
+        "AuctionEntryStateEnum": "exchange.market.day_ahead.models.EntryState",
         "PoolStateEnum": "exchange.capacity.models.PoolState",
         "LeaseStateEnum": "exchange.scheduling.models.LeaseState",
         "PeriodStateEnum": "billing.periods.models.PeriodState",

@@ -148,6 +148,17 @@ def publish(auction: Auction, books: Sequence[Book], *, now: datetime) -> None:
         wake(writing.LEASES_WAKE_UP)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Micro-yuan of a match: what the buyer pays, the seller gets, and the links ask."""
+
+    unit_hours: int
+    paid: int
+    compute: int
+    carried: int
+    link_prices: list[int]
+
+
 class _Work:
     """What follows from an answer, computed once."""
 
@@ -197,47 +208,58 @@ class _Work:
 
     def _write(self, match: Match, number: int, book_id: int, position: int) -> None:
         buy, sell = self.entries[match.order], self.entries[match.offer]
+        cost = self._cost(match, buy, sell)
+        order = self._order(match, number, buy, cost)
+        order.book_id, order.entry_position = book_id, position
+        order.entry_batch = self.batch[book_id]
+        self.orders.append(order)
+        self.trades.append(self._trade(match, number, order, sell, cost))
+
+    def _cost(self, match: Match, buy: AuctionEntry, sell: AuctionEntry) -> _Cost:
         prices, slots = self.said.price, range(match.start, match.end)
-        grade, hours = buy.grade.code, match.end - match.start
+        grade, unit_hours = buy.grade.code, match.units * (match.end - match.start)
         paid = match.units * sum(prices[grade, buy.region_id, slot] for slot in slots)
         compute = match.units * sum(prices[grade, sell.region_id, slot] for slot in slots)
         link_prices = [self.said.link_price[link] for link in match.path]
-        carried = match.units * hours * sum(link_prices)
-        order = Order(
+        return _Cost(unit_hours, paid, compute, unit_hours * sum(link_prices), link_prices)
+
+    def _order(self, match: Match, number: int, buy: AuctionEntry, cost: _Cost) -> Order:
+        return Order(
             id=derived_id(self.result.checked_at, "auction order", self.auction.id, number),
             buyer_id=buy.organisation_id,
-            book_id=book_id,
             client_reference=buy.client_reference,
             grade_ids=[buy.grade_id],
-            limit_prices=[to_decimal(divide(paid, match.units * hours, Rounding.UP))],
+            limit_prices=[to_decimal(divide(cost.paid, cost.unit_hours, Rounding.UP))],
             units=match.units,
-            duration_slots=hours,
+            duration_slots=match.end - match.start,
             earliest_slot=match.start,
             latest_slot=match.end,
             time_in_force=TimeInForce.FOK,
             expires_at=slot_start_at(match.start),
-            held_micro=paid,
+            held_micro=cost.paid,
             state=OrderState.FILLED,
             filled_units=match.units,
-            spent_micro=paid,
-            entry_batch=self.batch[book_id],
-            entry_position=position,
+            spent_micro=cost.paid,
             placed_at=buy.entered_at,
             closed_at=self.now,
             auction_entry=buy,
         )
-        trade = Trade(
+
+    def _trade(
+        self, match: Match, number: int, order: Order, sell: AuctionEntry, cost: _Cost
+    ) -> Trade:
+        return Trade(
             id=derived_id(self.result.checked_at, "auction trade", self.auction.id, number),
-            book_id=book_id,
-            batch=self.batch[book_id],
-            position=position,
+            book_id=order.book_id,
+            batch=order.entry_batch,
+            position=order.entry_position,
             order=order,
             offer_id=sell.id,
             pool_id=sell.pool_id,
             grade_id=sell.grade_id,
-            buyer_id=buy.organisation_id,
+            buyer_id=order.buyer_id,
             seller_id=sell.organisation_id,
-            buyer_region_id=self.home[buy.organisation_id],
+            buyer_region_id=self.home[order.buyer_id],
             seller_region_id=sell.region_id,
             rule_set=self.rules,
             resting_side=RestingSide.AUCTION,
@@ -247,17 +269,15 @@ class _Work:
             starts_at=slot_start_at(match.start),
             ends_at=slot_start_at(match.end),
             price_per_unit_hour=to_decimal(
-                divide(compute, match.units * hours, Rounding.HALF_EVEN)
+                divide(cost.compute, cost.unit_hours, Rounding.HALF_EVEN)
             ),
-            compute_micro=compute,
-            transport_micro=paid - compute,
-            congestion_micro=paid - compute - carried,
+            compute_micro=cost.compute,
+            transport_micro=cost.paid - cost.compute,
+            congestion_micro=cost.paid - cost.compute - cost.carried,
             path_link_ids=[int(link) for link in match.path],
-            path_prices_micro=link_prices,
+            path_prices_micro=cost.link_prices,
             traded_at=self.written_at,
         )
-        self.orders.append(order)
-        self.trades.append(trade)
 
     def check(self) -> None:
         """``DoesNotAddUp`` unless the trades' money is the certificate's, to the micro-yuan."""

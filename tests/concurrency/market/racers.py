@@ -50,6 +50,25 @@ def match_until(start: Any, done: Any, book_id: int, now: Any, slow_writes: floa
             time.sleep(0.005)
 
 
+def advance_auction(start: Any, auction_id: UUID, now: Any, slow_writes: float = 0.0) -> None:
+    """Take an auction as far as it goes; a slow write is easier to be killed in."""
+    import time
+
+    from exchange.market import writing
+    from exchange.market.day_ahead import gate
+
+    if slow_writes:
+        copy_trades = writing.copy_trades
+
+        def copy_slowly(trades: Any) -> None:
+            copy_trades(trades)
+            time.sleep(slow_writes)
+
+        writing.copy_trades = copy_slowly
+    start.wait()
+    gate.advance(auction_id=auction_id, now=now)
+
+
 def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
     """The trades that the reference engine makes of the book's admission log, from nothing."""
     from dataclasses import replace as changed

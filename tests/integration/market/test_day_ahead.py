@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from billing.metering.rules import ReportedUse
 from billing.metering.services import report_usage
@@ -276,7 +277,7 @@ def test_an_order_is_replaced_and_cancelled_while_the_gate_is_open():
     other = services.replace_order(actor=buyer, entry_id=order.id, request=wanted, now=make.NOW)
     assert other.replaces_id == order.id
     assert make.balance(buyer).held == 80 * YUAN
-    with pytest.raises(InsufficientFunds):
+    with pytest.raises(InsufficientFunds), transaction.atomic():
         at.buy(buyer, auction, at.line(auction, "5", 10, (0,)))
     for _ in range(2):
         services.cancel_entry(actor=buyer, entry_id=other.id, side="buy", now=make.NOW)
