@@ -15,10 +15,10 @@ SYNC := $(UV) pip sync --quiet --require-hashes --python $(BIN)/python requireme
 # Two processes for tests suit two cores; `make test PYTEST_ARGS="-n 8"` suits eight.
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo run stop test check schema messages bench lock clean
+.PHONY: help setup demo run stop test check schema messages bench auction-oracle lock clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## The virtual environment with the locked dependencies
 	@:
@@ -61,6 +61,9 @@ messages: $(STAMP) ## Collect and compile the translations (needs gettext)
 
 bench: $(STAMP) ## Figures as ratios to a reference in the same run; ONLY=room for one room's
 	@ONLY="$(ONLY)" $(BIN)/python -m tests.bench
+
+auction-oracle: $(STAMP) ## The call auction against a published market: DATA=folder (docs/auction.md)
+	@DATA="$(DATA)" $(BIN)/python -m demo.auction_oracle
 
 lock: $(VENV)/.uv ## Resolve the dependencies of pyproject.toml afresh
 	@$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url \

@@ -20,7 +20,7 @@ RESULTS = ROOT / "var" / "bench.json"
 # Each room and its modules, in the order in which they run.
 ROOMS: dict[str, tuple[str, ...]] = {
     "ledger": ("ledger",),
-    "market": ("market_engine", "market_http", "market_durable"),
+    "market": ("market_engine", "market_auction", "market_http", "market_durable"),
 }
 
 

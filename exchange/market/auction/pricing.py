@@ -63,7 +63,24 @@ class Pricer:
 
     def outcome(self, decision: Decision, answer: Answer, model: Model) -> Outcome | NoPrices:
         """Settle what the linear programme found and price it."""
-        return self.settled(decision, model.flows_of(answer.values))
+        outcome: Outcome | NoPrices = NoPrices()
+        for flows in model.flows_of(answer.values):
+            outcome = self.settled(decision, flows)
+            if outcome != NoPrices():
+                break
+        return outcome
+
+    def unbalanced(self, decision: Decision, answer: Answer, model: Model) -> NoPrices:
+        """The blocks in the slots that do not balance, the one most out of place first."""
+        nodes = self.layout.nodes
+        slots = {nodes[n].slot for n in model.unbalanced_nodes(answer.values)}
+        prices = {n: round(p * MICRO) for n, p in enumerate(answer.prices)}
+        blocks = [
+            demand
+            for demand in self._demands(decision, {}, {})
+            if any(nodes[n].slot in slots for n, _ in demand.weights)
+        ]
+        return NoPrices((), tuple(sorted(blocks, key=lambda d: -shortfall(d, prices))))
 
     def settled(self, decision: Decision, flows: list[int]) -> Outcome | NoPrices:
         """Settle a decision from these flows by arc on, and price it."""
@@ -83,14 +100,18 @@ class Pricer:
                 highest |= cell.highest
                 preferred |= cell.preferred
         demands = self._demands(decision, net, preferred)
-        losing = [d for d in demands if not meets(d, preferred)]
+        losing = [d for d in demands if shortfall(d, preferred) > 0]
         if losing:
-            losers = [d for d in losing if not meets_best(d, lowest, highest)]
+            losers = [d for d in losing if shortfall_at_best(d, lowest, highest) > 0]
             if losers:
+                losers.sort(key=lambda d: -shortfall_at_best(d, lowest, highest))
                 return NoPrices(tuple(losers))
+            losing.sort(key=lambda d: -shortfall(d, preferred))
             moved = _Mover(self.layout, cells, lowest, highest, preferred).move(demands, flow)
             if moved is None:
-                return NoPrices((), tuple(_around(losing, demands)))
+                return NoPrices(
+                    (), tuple(losing + [d for d in _around(losing, demands) if d not in losing])
+                )
             preferred = moved
         places = range(len(self.layout.nodes))
         return Outcome(
@@ -154,7 +175,7 @@ class Pricer:
                 least = placed.sign * unit_hours * placed.block.price_micro
                 demands.append(Demand(weights, least, i, -1))
         accepted: list[list[tuple[int, int]]] = [[] for _ in self.layout.incomes]
-        if self.layout.incomes:
+        if self.layout.incomes and prices:
             for i, units in enumerate(accepted_of_rungs(self.layout, decision, net, prices)):
                 rung = self.layout.rungs[i]
                 if rung.income >= 0 and units:
@@ -167,15 +188,14 @@ class Pricer:
         return demands
 
 
-def meets(demand: Demand, prices: dict[int, int]) -> bool:
-    """Whether the demand is met at these prices."""
-    return sum(weight * prices[node] for node, weight in demand.weights) >= demand.least
+def shortfall(demand: Demand, prices: dict[int, int]) -> int:
+    """How much is missing for the demand at these prices; not above zero: it is met."""
+    return demand.least - sum(weight * prices[node] for node, weight in demand.weights)
 
 
-def meets_best(demand: Demand, lowest: dict[int, int], highest: dict[int, int]) -> bool:
-    """Whether the demand is met at the best price for it in each place."""
-    best = sum(w * (highest if w > 0 else lowest)[node] for node, w in demand.weights)
-    return best >= demand.least
+def shortfall_at_best(demand: Demand, lowest: dict[int, int], highest: dict[int, int]) -> int:
+    """The same at the best price for it in each place."""
+    return demand.least - sum(w * (highest if w > 0 else lowest)[n] for n, w in demand.weights)
 
 
 def accepted_of_rungs(
@@ -272,7 +292,7 @@ class _Mover:
                 continue
             for rounded in (np.rint(found), np.ceil(found - 1e-6), np.floor(found + 1e-6)):
                 prices = dict(zip(self.preferred, map(int, rounded), strict=True))
-                if self._fits(prices, flows) and all(meets(d, prices) for d in demands):
+                if self._fits(prices, flows) and all(shortfall(d, prices) <= 0 for d in demands):
                     return prices
         return None
 

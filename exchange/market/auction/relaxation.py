@@ -22,6 +22,8 @@ MICRO: Final = 1_000_000
 _INF: Final = highspy.kHighsInf
 _STATUS = highspy.HighsModelStatus
 
+_WHOLE: Final = 1e-4  # units that the solver's whole number may be off
+
 Floats = NDArray[np.float64]
 
 
@@ -98,9 +100,13 @@ class _Rows:
 
 
 class Model:
-    """Columns: rungs, arcs forward, arcs backward, lots by block, yes by block, yes by income."""
+    """Columns: rungs, arcs forward, arcs backward, lots by block, yes by block, yes by income.
 
-    def __init__(self, layout: Layout, *, seed: int = 0) -> None:
+    An elastic model has two more for each node, units too many and units missing, dearer than any
+    price: what can not balance is answered too, with prices that show who is to blame.
+    """
+
+    def __init__(self, layout: Layout, *, elastic: bool = False) -> None:
         self.layout = layout
         self.seconds = 0.0  # spent inside the solver
         rungs, arcs = len(layout.rungs), len(layout.arcs)
@@ -121,7 +127,6 @@ class Model:
         self.highs = highspy.Highs()
         for option, value in (
             ("output_flag", False),
-            ("random_seed", seed),
             ("threads", 1),
             ("primal_feasibility_tolerance", 1e-9),
             ("dual_feasibility_tolerance", 1e-9),
@@ -129,20 +134,37 @@ class Model:
         ):
             self.highs.setOptionValue(option, value)
         self._pass(self._costs(), self._rows())
+        if elastic:
+            self._add_imbalance()
 
     def decide(self, decision: Decision) -> Answer:
         """The best steps and flows under a decision, with the prices of its dual."""
-        fixed = self.columns - self.lots
-        values = np.zeros(fixed)
-        blocks = len(self.layout.blocks)
-        values[:blocks] = decision.lots
-        values[blocks : 2 * blocks] = np.minimum(values[:blocks], 1.0)
-        for i in range(len(self.layout.incomes)):
-            values[2 * blocks + i] = float(i not in decision.refused)
+        values = self._decided(decision)
         columns = np.arange(self.lots, self.columns, dtype=np.int32)
-        if fixed:
-            self.highs.changeColsBounds(fixed, columns, values, values)
+        if len(columns):
+            self.highs.changeColsBounds(len(columns), columns, values, values)
         return self._linear()
+
+    def _decided(self, decision: Decision) -> Floats:
+        """A decision as values of the columns from `lots` on."""
+        taken = [float(i not in decision.refused) for i in range(len(self.layout.incomes))]
+        yes = [min(lots, 1) for lots in decision.lots]
+        return np.array([*decision.lots, *yes, *taken], np.float64)
+
+    def relax(self, fixed: Mapping[int, float]) -> Answer:
+        """The linear relaxation, with the yes of some blocks and incomes (by place) fixed."""
+        columns = np.arange(self.lots, self.columns, dtype=np.int32)
+        lower, upper = self._lower[self.lots :].copy(), self._upper[self.lots :].copy()
+        for place, value in fixed.items():
+            at = place + self.yes - self.lots
+            lower[at] = upper[at] = value
+        if len(columns):
+            self.highs.changeColsBounds(len(columns), columns, lower, upper)
+        return self._linear()
+
+    def yes_of(self, values: Floats) -> Floats:
+        """The yes of blocks, then of incomes, in a solution."""
+        return values[self.yes : self.columns]
 
     def decision_of(self, values: Floats) -> Decision:
         """The decision in a solution of the integer programme."""
@@ -153,27 +175,51 @@ class Model:
             tuple(int(k) for k in lots), frozenset(int(i) for i in np.flatnonzero(taken == 0))
         )
 
-    def flows_of(self, values: Floats) -> list[int]:
-        """Net flow by arc in whole units."""
-        net = values[self.forward : self.backward] - values[self.backward : self.lots]
-        return [int(units) for units in np.rint(net * self.scale).astype(np.int64)]
+    def imbalance(self, values: Floats) -> float:
+        """Units that an elastic model left out of balance."""
+        return float(values[self.columns :].sum()) * self.scale
+
+    def unbalanced_nodes(self, values: Floats) -> set[int]:
+        """Where they are."""
+        beyond = np.flatnonzero(values[self.columns :] * self.scale > _WHOLE)
+        return {int(i) % len(self.layout.nodes) for i in beyond}
+
+    def flows_of(self, values: Floats) -> tuple[list[int], list[int]]:
+        """Net flow by arc in whole units: the nearest, and the nearest towards zero.
+
+        Grades that share limits may flow in fractions, so that the nearest do not fit together.
+        """
+        net = (
+            values[self.forward : self.backward] - values[self.backward : self.lots]
+        ) * self.scale
+        toward_zero = np.trunc(net + np.sign(net) * _WHOLE)
+        return [int(units) for units in np.rint(net)], [int(units) for units in toward_zero]
 
     def as_integer(self) -> Self:
-        """Make it the integer programme over all decisions."""
-        kinds = np.full(self.columns - self.lots, highspy.HighsVarType.kInteger)
-        columns = np.arange(self.lots, self.columns, dtype=np.int32)
-        if len(columns):
-            self.highs.changeColsIntegrality(len(columns), columns, kinds)
+        """Make it the integer programme over all decisions.
+
+        The lots of a block that is not cut follow from its yes, and stay continuous.
+        """
+        cut = [i for i, b in enumerate(self.layout.blocks) if b.least_lots < b.lots]
+        whole = [self.lots + i for i in cut] + list(range(self.yes, self.columns))
+        if whole:
+            kinds = np.full(len(whole), highspy.HighsVarType.kInteger)
+            self.highs.changeColsIntegrality(len(whole), np.array(whole, np.int32), kinds)
         return self
 
-    def search(self, *, seconds: float, relative_gap: float, start: Floats | None) -> Answer:
-        """Solve the integer programme. Raises SolverFailed where it found nothing."""
-        self.highs.setOptionValue("time_limit", self.highs.getRunTime() + max(seconds, 0.01))
+    def search(
+        self, *, seconds: float, relative_gap: float, start: Decision | None = None
+    ) -> Answer:
+        """Solve the integer programme, from a decision on where one is known.
+
+        Raises SolverFailed where the solver gave up.
+        """
+        self.highs.setOptionValue("time_limit", max(seconds, 0.01))
         self.highs.setOptionValue("mip_rel_gap", relative_gap)
-        if start is not None and len(start) == self.highs.getNumCol():
-            solution = highspy.HighsSolution()
-            solution.col_value = list(start)
-            self.highs.setSolution(solution)
+        if start is not None:
+            values = self._decided(start)
+            columns = np.arange(self.lots, self.columns, dtype=np.int32)
+            self.highs.setSolution(len(values), columns, values)
         self._run()
         status = self.highs.getModelStatus()
         info = self.highs.getInfo()
@@ -193,6 +239,27 @@ class Model:
         for literal in cut.present:
             terms[self._column(literal)] = 1.0
         self._add_row(terms, 1.0 - len(cut.absent), _INF)
+
+    def _add_imbalance(self) -> None:
+        problem, nodes = self.layout.problem, len(self.layout.nodes)
+        most = max(abs(problem.lowest_price_micro), problem.highest_price_micro)
+        dearest = max(
+            [abs(r.price_micro) for r in self.layout.rungs]
+            + [abs(b.block.price_micro) for b in self.layout.blocks]
+            + [MICRO]
+        )
+        cost = 100.0 * min(most, 10 * dearest) / MICRO
+        for sign in (-1.0, 1.0):
+            self.highs.addCols(
+                nodes,
+                np.full(nodes, cost),
+                np.zeros(nodes),
+                np.full(nodes, _INF),
+                nodes,
+                np.arange(nodes, dtype=np.int32),
+                np.arange(nodes, dtype=np.int32),
+                np.full(nodes, sign),
+            )
 
     def _column(self, literal: Literal) -> int:
         """The binary column of a literal; one is made where a block is cut into lots."""

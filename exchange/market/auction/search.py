@@ -11,10 +11,16 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
+from exchange.market.auction.improving import Considered, Improver
 from exchange.market.auction.layout import Layout
 from exchange.market.auction.pricing import Demand, NoPrices, Outcome, Pricer
 from exchange.market.auction.relaxation import Answer, Cut, Decision, Literal, Model
+
+_PROVING: Final = 0.5  # of the time is kept for proving, whatever exchanges still gain
+_THIN: Final = 1e-3  # a gap after the first dive above which proofs are not expected soon
+_WHOLE_UNITS: Final = 1e-3  # what a solver's whole number may be off
 
 
 @dataclass(slots=True)
@@ -27,7 +33,7 @@ class Found:
     proven: bool = False
     solver_seconds: float = 0.0
     rounds: int = 0
-    tried: dict[Decision, Outcome | NoPrices] = field(default_factory=dict)
+    tried: dict[Decision, Considered] = field(default_factory=dict)
 
 
 class Search:
@@ -38,30 +44,51 @@ class Search:
         self.until = time.monotonic() + seconds
         self.gap = gap
         self.pricer = Pricer(layout)
-        self.linear = Model(layout)
+        self.linear = Model(layout, elastic=True)
         self.found = Found()
-        self._children: dict[int, list[int]] = {}
-        for i, placed in enumerate(layout.blocks):
-            self._children.setdefault(placed.parent, []).append(i)
+        self.improver = Improver(layout, self.linear, self.consider, self.left)
 
     def run(self) -> Found:
         """Search until proven within the gap, or until time is up."""
-        self.consider(self.nothing())
+        self.consider(self.improver.nothing())
+        if not self.layout.blocks and not self.layout.incomes:
+            self.found.bound, self.found.proven = self.found.welfare, True
+            self.found.solver_seconds = self.linear.seconds
+            return self.found
+        self._dive()
         integer = Model(self.layout).as_integer()
+        unsure = -math.inf
         while not self.proven() and self.left() > 0:
-            answer = integer.search(seconds=self.left(), relative_gap=self.gap / 2, start=None)
+            answer = integer.search(
+                seconds=self.left(),
+                relative_gap=self.gap / 2,
+                start=self.found.outcome.decision if self.found.outcome else None,
+            )
             self.found.rounds += 1
-            self.found.bound = min(self.found.bound, answer.bound)
+            self.found.bound = max(min(self.found.bound, answer.bound), unsure)
             if not len(answer.values):
                 break
             decision = integer.decision_of(answer.values)
-            outcome = self.consider(decision)
+            outcome, _ = self.consider(decision)
             if isinstance(outcome, NoPrices):
-                self.repair(decision, outcome)
+                self.improver.improve(*self.improver.repair(decision))
+                if outcome == NoPrices():  # only our rounding of flows may be to blame
+                    unsure = max(unsure, answer.welfare)
                 integer.add_cut(self.cut(decision, outcome))
         self.found.solver_seconds = integer.seconds + self.linear.seconds
         self.found.proven = self.proven()
         return self.found
+
+    def _dive(self) -> None:
+        """The first good decision, and the first bound."""
+        decision, bound = self.improver.dive(bold=True)
+        self.found.bound = min(self.found.bound, bound)
+        self.improver.repair(decision)
+        best = self.found.outcome
+        missing = self.found.bound - self.found.welfare
+        thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
+        if best is not None and thin and self.layout.blocks:
+            self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
 
     def left(self) -> float:
         """Seconds left."""
@@ -73,44 +100,21 @@ class Search:
         missing = found.bound - found.welfare
         return math.isfinite(missing) and missing <= self.gap * max(abs(found.bound), 1e-9)
 
-    def nothing(self) -> Decision:
-        """No block and no minimum income accepted: always has prices."""
-        return Decision((0,) * len(self.layout.blocks), frozenset(range(len(self.layout.incomes))))
-
-    def consider(self, decision: Decision) -> Outcome | NoPrices:
+    def consider(self, decision: Decision) -> Considered:
         """Settle a decision, and keep it where it is the best."""
         known = self.found.tried.get(decision)
         if known is not None:
             return known
         answer: Answer = self.linear.decide(decision)
-        outcome: Outcome | NoPrices = NoPrices()
-        if len(answer.values):
+        outcome: Outcome | NoPrices
+        if self.linear.imbalance(answer.values) > _WHOLE_UNITS:
+            outcome = self.pricer.unbalanced(decision, answer, self.linear)
+        else:
             outcome = self.pricer.outcome(decision, answer, self.linear)
         if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
             self.found.outcome, self.found.welfare = outcome, answer.welfare
-        self.found.tried[decision] = outcome
-        return outcome
-
-    def repair(self, decision: Decision, why: Outcome | NoPrices) -> None:
-        """Take out who loses, the worst first, until prices exist."""
-        while isinstance(why, NoPrices) and self.left() > 0:
-            demands = why.losers or why.together
-            if not demands:
-                return
-            decision = self.without(decision, demands[0])
-            why = self.consider(decision)
-
-    def without(self, decision: Decision, demand: Demand) -> Decision:
-        """The decision without the demand's block (and what depends on it) or income."""
-        if demand.block < 0:
-            return Decision(decision.lots, decision.refused | {demand.income})
-        lots = list(decision.lots)
-        out = [demand.block]
-        while out:
-            block = out.pop()
-            lots[block] = 0
-            out += self._children.get(block, [])
-        return Decision(tuple(lots), decision.refused)
+        self.found.tried[decision] = outcome, answer.welfare
+        return outcome, answer.welfare
 
     def cut(self, decision: Decision, why: NoPrices) -> Cut:
         """What must change for this decision's failure to go away."""
