@@ -290,6 +290,7 @@ SPECTACULAR_SETTINGS = {
         "OrderStateEnum": "exchange.market.models.OrderState",
         "OfferStateEnum": "exchange.market.models.OfferState",
         "AuctionStateEnum": "exchange.market.day_ahead.models.AuctionState",
+        "AuctionLineKindEnum": "exchange.market.day_ahead.models.LineKind",
         "AuctionEntryStateEnum": "exchange.market.day_ahead.models.EntryState",
         "PoolStateEnum": "exchange.capacity.models.PoolState",
         "LeaseStateEnum": "exchange.scheduling.models.LeaseState",

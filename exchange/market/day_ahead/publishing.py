@@ -27,7 +27,6 @@ from core.wakeups import wake
 from exchange.capacity.models import Book, BookEvent, BookEventKind
 from exchange.market import writing
 from exchange.market.day_ahead import locks, returning
-from exchange.market.day_ahead.assignment import CannotAssign, Carried, Match, Party, assign
 from exchange.market.day_ahead.models import (
     Auction,
     AuctionAnswer,
@@ -39,6 +38,7 @@ from exchange.market.day_ahead.models import (
     EntryState,
     LineKind,
 )
+from exchange.market.day_ahead.pairing import CannotPair, Carried, Match, Party, pair
 from exchange.market.models import (
     Admission,
     Order,
@@ -202,8 +202,8 @@ class _Work:
                 units[slot] = units.get(slot, 0) + accepted
             sides[entry.side][str(entry.id)] = Party(party.key, party.grade, party.zone, units)
         try:
-            return assign(sides["buy"].values(), sides["sell"].values(), self.said.flows())
-        except CannotAssign as unbalanced:
+            return pair(sides["buy"].values(), sides["sell"].values(), self.said.flows())
+        except CannotPair as unbalanced:
             raise DoesNotAddUp(str(unbalanced)) from unbalanced
 
     def _write(self, match: Match, number: int, book_id: int, position: int) -> None:

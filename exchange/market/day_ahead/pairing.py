@@ -1,4 +1,4 @@
-"""Who delivers to whom: cleared units brought together along the flows. Pure.
+"""Who delivers to whom: cleared units are paired along the flows. Pure.
 
 Within a grade and slot the auction says how much each order takes in its zone, how much each offer
 gives in its own, and what each link carries. Here that becomes matches of an order with an offer
@@ -51,7 +51,7 @@ class Match(NamedTuple):
     units: int
 
 
-class CannotAssign(ValueError):
+class CannotPair(ValueError):
     """What is taken, given and carried does not balance in some zone."""
 
 
@@ -62,12 +62,10 @@ _Arc = tuple[str, str, str]
 """Tail, link, head."""
 
 
-def assign(
-    orders: Iterable[Party], offers: Iterable[Party], flows: Iterable[Carried]
-) -> list[Match]:
+def pair(orders: Iterable[Party], offers: Iterable[Party], flows: Iterable[Carried]) -> list[Match]:
     """Matches that take exactly what the orders take and the offers give, sorted.
 
-    Equal input in whatever order gives equal output. Raises CannotAssign.
+    Equal input in whatever order gives equal output. Raises CannotPair.
     """
     wants, gives = _by_grade(orders), _by_grade(offers)
     carried: defaultdict[str, list[Carried]] = defaultdict(list)
@@ -134,7 +132,7 @@ class _Slot:
             while self.wanted[order]:
                 self._take(order, *self._nearest(order), self.wanted[order])
         if any(self.given.values()):
-            raise CannotAssign("more is given than taken")
+            raise CannotPair("more is given than taken")
         return self.met
 
     def _arcs(self, order: str, path: tuple[str, ...]) -> list[_Arc] | None:
@@ -173,7 +171,7 @@ class _Slot:
                 if self.room[arc] and arc[0] not in way:
                     way[arc[0]] = arc
                     waiting.append(arc[0])
-        raise CannotAssign(f"order {order}: {self.wanted[order]} units reach no offer")
+        raise CannotPair(f"order {order}: {self.wanted[order]} units reach no offer")
 
 
 def _walk(way: Mapping[str, _Arc | None], zone: str) -> list[_Arc]:

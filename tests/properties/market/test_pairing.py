@@ -1,4 +1,4 @@
-"""Assignment takes just what was cleared, whatever flows there are, and keeps slots together."""
+"""Pairing takes just what was cleared, whatever flows there are, and keeps slots together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.market.day_ahead.assignment import CannotAssign, Carried, Party, assign
+from exchange.market.day_ahead.pairing import CannotPair, Carried, Party, pair
 
 ZONES = ("a", "b", "c", "d")
 
@@ -53,7 +53,7 @@ def cleared(draw):
 @given(cleared(), st.randoms())
 def test_everything_taken_is_given_within_the_flows_in_any_order(scene, random):
     orders, offers, flows = scene
-    matches = assign(orders, offers, flows)
+    matches = pair(orders, offers, flows)
     got: Counter[tuple[str, int]] = Counter()
     used: Counter[tuple[str, str, int]] = Counter()
     zone = {party.key: party.zone for party in (*orders, *offers)}
@@ -75,11 +75,11 @@ def test_everything_taken_is_given_within_the_flows_in_any_order(scene, random):
     assert all(units <= room.get(arc, 0) for arc, units in used.items())
     for rows in (orders, offers, flows):
         random.shuffle(rows)
-    assert assign(orders, offers, flows) == matches
+    assert pair(orders, offers, flows) == matches
 
 
 def test_what_stays_the_same_is_one_match_and_a_bulge_is_one_of_its_own():
-    matches = assign(
+    matches = pair(
         [Party("b", "g", "z", {1: 4, 2: 6, 3: 4})],
         [Party("s", "g", "y", {1: 4, 2: 6, 3: 4})],
         [Carried("yz", "y", "z", "g", slot, units) for slot, units in ((1, 4), (2, 6), (3, 4))],
@@ -88,7 +88,7 @@ def test_what_stays_the_same_is_one_match_and_a_bulge_is_one_of_its_own():
 
 
 def test_a_buyer_stays_with_its_seller_though_another_comes_first():
-    matches = assign(
+    matches = pair(
         [Party("b", "g", "z", {1: 4, 2: 4}), Party("c", "g", "z", {2: 4})],
         [Party("x", "g", "z", {1: 4, 2: 4}), Party("a", "g", "z", {2: 4})],
         [],
@@ -97,7 +97,7 @@ def test_a_buyer_stays_with_its_seller_though_another_comes_first():
 
 
 def test_what_does_not_balance_is_refused():
-    with pytest.raises(CannotAssign, match="reach no offer"):
-        assign([Party("b", "g", "z", {1: 4})], [Party("s", "g", "y", {1: 4})], [])
-    with pytest.raises(CannotAssign, match="more is given"):
-        assign([], [Party("s", "g", "y", {1: 4})], [])
+    with pytest.raises(CannotPair, match="reach no offer"):
+        pair([Party("b", "g", "z", {1: 4})], [Party("s", "g", "y", {1: 4})], [])
+    with pytest.raises(CannotPair, match="more is given"):
+        pair([], [Party("s", "g", "y", {1: 4})], [])
