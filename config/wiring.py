@@ -9,6 +9,7 @@ from __future__ import annotations
 # Topic of core.wakeups -> the task that answers it.
 WAKE_UPS = {
     "book": "exchange.market.tasks.match_book",
+    "auction": "exchange.market.day_ahead.tasks.advance",
     "leases": "exchange.scheduling.tasks.pull_leases",
     "rating": "billing.rating.tasks.rate_pending",
     "settlement": "billing.settlement.tasks.execute_batch",
@@ -26,6 +27,7 @@ TASK_MODULES = (
     "ledger.tasks",
     "exchange.capacity.tasks",
     "exchange.market.tasks",
+    "exchange.market.day_ahead.tasks",
     "exchange.market.orderly.tasks",
     "exchange.market.standing.tasks",
     "exchange.scheduling.tasks",
@@ -52,6 +54,7 @@ BEAT_SCHEDULE = {
     "publishes the index of hours that are over": _every(
         5, "exchange.market.orderly.tasks.publish_index"
     ),
+    "holds the day-ahead auctions": _every(1, "exchange.market.day_ahead.tasks.sweep"),
     "pulls leases from trades": _every(1, "exchange.scheduling.tasks.pull_leases"),
     "ends leases that are due": _every(1, "exchange.scheduling.tasks.end_due_leases"),
     "takes back what was reclaimed": _every(1, "exchange.scheduling.tasks.execute_reclaims"),
@@ -69,6 +72,7 @@ VERIFY_CHECKS = [
     "exchange.topology.verify.checks",
     "exchange.capacity.verify.checks",
     "exchange.market.verify.checks",
+    "exchange.market.day_ahead.verify.checks",
     "exchange.scheduling.verify.checks",
     "billing.verify.checks",
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.views import market, organisations, pages, session, settlement
+from console.views import auctions, market, organisations, pages, session, settlement
 
 app_name = "console"
 
@@ -33,6 +33,15 @@ urlpatterns = [
     path("market/halt/", market.halt, name="halt"),
     path("market/halts/<uuid:halt_id>/resume/", market.resume, name="resume"),
     path("market/books/<slug:book_code>/rules/", market.rules, name="book-rules"),
+    path("auctions/", auctions.auctions_page, name="auctions"),
+    path("auctions/announce/", auctions.announce, name="announce-auction"),
+    path("auctions/<uuid:auction_id>/", auctions.auction_page, name="auction"),
+    path("auctions/<uuid:auction_id>/cancel/", auctions.cancel, name="cancel-auction"),
+    path(
+        "auctions/<uuid:auction_id>/<slug:name>.json",
+        auctions.document,
+        name="auction-document",
+    ),
     path("organisations/", organisations.organisations_page, name="organisations"),
     path("organisations/<uuid:organisation_id>/verify/", organisations.verify, name="verify"),
     path("organisations/<uuid:organisation_id>/refuse/", organisations.refuse, name="refuse"),

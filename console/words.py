@@ -26,6 +26,7 @@ OFFER_STATES: Final = {
     "paused": _("Paused"),
     "withdrawn": _("Withdrawn"),
     "expired": _("Expired"),
+    "auctioned": _("Auctioned"),
 }
 TRADING_STATES: Final = {
     "open": pgettext_lazy("trading", "Open"),
@@ -63,6 +64,7 @@ OBLIGATION_KINDS: Final = {
     "payout": _("Payout"),
     "commission": _("Commission"),
     "tax": _("Value-added tax"),
+    "congestion": _("Congestion rent"),
 }
 COMPONENTS: Final = {
     "seller_net": _("Seller, net"),
@@ -70,6 +72,7 @@ COMPONENTS: Final = {
     "compute_vat": _("VAT on compute"),
     "transport_net": _("Transport, net"),
     "transport_vat": _("VAT on transport"),
+    "congestion_rent": _("Congestion rent"),
 }
 RESOURCE_CLASSES: Final = {
     "general": _("General"),
@@ -127,7 +130,27 @@ TIMES_IN_FORCE: Final = {
     "fok": _("Fill or kill"),
 }
 USAGE_SOURCES: Final = {"provider": _("Provider"), "probe": _("Probe")}
-RESTING_SIDES: Final = {"offer": _("Offer"), "order": _("Order")}
+RESTING_SIDES: Final = {"offer": _("Offer"), "order": _("Order"), "auction": _("Auction")}
+AUCTION_STATES: Final = {
+    "announced": pgettext_lazy("auction", "Announced"),
+    "open": pgettext_lazy("auction", "Gate open"),
+    "closed": pgettext_lazy("auction", "Gate closed"),
+    "cleared": pgettext_lazy("auction", "Cleared"),
+    "published": pgettext_lazy("auction", "Published"),
+    "cancelled": pgettext_lazy("auction", "Cancelled"),
+    "failed": pgettext_lazy("auction", "Failed"),
+}
+AUCTION_METHODS: Final = {
+    "optimal": _("Optimal"),
+    "time_limit": _("Best found in time"),
+    "fallback": _("Fallback, by the plain rule"),
+}
+AUCTION_REASONS: Final = {
+    "out_of_the_money": _("Out of the money"),
+    "paradoxical": _("In the money, but somebody would lose, or welfare would be less"),
+    "parent_rejected": _("The block it depends on was rejected"),
+}
+AUCTION_SIDES: Final = {"buy": _("Buy"), "sell": _("Sell")}
 ACTOR_KINDS: Final = {"person": _("Person"), "key": _("Key"), "system": _("System")}
 HOLD_RESOLUTIONS: Final = {
     "posted": _("Posted"),
@@ -140,6 +163,7 @@ ACCOUNTS: Final = {
     "receivable": _("Receivable"),
     "commission": _("Commission"),
     "tax_payable": _("Tax payable"),
+    "congestion_rent": _("Congestion rent"),
     "rounding": _("Rounding"),
     "bank": _("Bank"),
     "suspense": _("Suspense"),
@@ -195,6 +219,9 @@ ERRORS: Final = {
     "top-up-known": _("This bank reference is booked already."),
     "insufficient-funds": _("The available balance does not cover this."),
     "unavailable": _("Try again later."),
+    "auction-entry-refused": _("The order or offer breaks a rule of the auction."),
+    "auction-refused": _("The auction breaks a rule."),
+    "gate-not-open": _("The auction's gate is not open."),
     "no-open-period": _("The next period is just being opened; try again."),
 }
 
@@ -219,6 +246,10 @@ VOCABULARIES: Final = {
     "time_in_force": TIMES_IN_FORCE,
     "source": USAGE_SOURCES,
     "side": RESTING_SIDES,
+    "auction": AUCTION_STATES,
+    "auction_method": AUCTION_METHODS,
+    "auction_reason": AUCTION_REASONS,
+    "auction_side": AUCTION_SIDES,
     "actor": ACTOR_KINDS,
     "hold": HOLD_RESOLUTIONS,
     "account": ACCOUNTS,
@@ -228,12 +259,15 @@ VOCABULARIES: Final = {
 
 # The look of a state: finished well, under way, wrong, or over and quiet.
 _TONES: Final = {
-    "good": {"filled", "active", "completed", "settled", "verified", "sent", "healthy", "closed"},
+    "good": {"filled", "active", "completed", "settled", "verified", "sent", "healthy", "closed"}
+    | {"published"},
     "busy": {
         "pending",
         "open",
         "partially_filled",
         "scheduled",
+        "announced",
+        "cleared",
         "provisioning",
         "closing",
         "submitted",

@@ -11,6 +11,18 @@ from exchange.capacity.models import (
     Pool,
     PoolDay,
 )
+from exchange.market.day_ahead.models import (
+    Auction,
+    AuctionAnswer,
+    AuctionEntry,
+    AuctionLine,
+    AuctionLink,
+    AuctionProblem,
+    AuctionReservation,
+    AuctionReservationEnd,
+    AuctionResult,
+    AuctionSchedule,
+)
 from exchange.market.models import (
     Admission,
     Offer,
@@ -27,6 +39,16 @@ from exchange.topology.models import Link, Region
 
 __all__ = [
     "Admission",
+    "Auction",
+    "AuctionAnswer",
+    "AuctionEntry",
+    "AuctionLine",
+    "AuctionLink",
+    "AuctionProblem",
+    "AuctionReservation",
+    "AuctionReservationEnd",
+    "AuctionResult",
+    "AuctionSchedule",
     "Book",
     "BookEvent",
     "Centre",

@@ -19,6 +19,7 @@ from accounts.roles import SCOPES
 from core.ids import new_id
 from core.slots import slot_of
 from exchange.capacity.models import Book, Centre, DeviceModel, Grade, Pool
+from exchange.market.day_ahead.models import Auction, AuctionEntry, AuctionLine
 from exchange.market.models import Offer, Order, Trade
 from exchange.pricing import chart
 from exchange.pricing.models import RuleSet
@@ -270,6 +271,43 @@ def trade(
         )
         (result,) = ledger.post([(hold,)], now=starts_at)
         assert result.ok, result
+    return made
+
+
+def auction(delivery: datetime = START) -> Auction:
+    """An auction of the day from ``delivery`` on, its gate open in the half day before."""
+    made = Auction.objects.create(
+        delivery_date=delivery.date(),
+        first_slot=slot_of(delivery),
+        end_slot=slot_of(delivery) + 24,
+        opens_at=delivery - 12 * HOUR,
+        closes_at=delivery - 3 * HOUR,
+        clear_by_at=delivery - 2 * HOUR,
+        publish_by_at=delivery - HOUR,
+        solver_seconds=30,
+        lowest_price=Decimal("0.01"),
+        highest_price=Decimal(100),
+        announced_at=delivery - 24 * HOUR,
+    )
+    made.state, made.opened_at = "open", made.opens_at
+    made.save()
+    return made
+
+
+def auction_entry(of: Auction, owner: Organisation, sold: Pool, side: str) -> AuctionEntry:
+    """A unit in the first hour for a yuan, without a hold."""
+    made = AuctionEntry.objects.create(
+        auction=of,
+        side=side,
+        organisation=owner,
+        grade=sold.grade,
+        region=sold.centre.region,
+        pool=sold if side == "sell" else None,
+        held_micro=1_000_000 if side == "buy" else 0,
+        entered_at=of.opens_at,
+    )
+    units = [1] + [0] * (of.hours - 1)
+    AuctionLine.objects.create(entry=made, position=0, kind="step", price=1, units=units)
     return made
 
 

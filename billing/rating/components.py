@@ -10,7 +10,9 @@ total rises, and together they always make the total:
     commission               g * c = rest * c * (1 + r), of the rest after tax
     the seller's net         what is left
 
-Transport is shared among the carriers of the path by what each link costs, in the same manner.
+Transport is shared among the carriers of the path by what each link costs, in the same manner. Of
+an auction's trade, congestion rent is cut off first: it is the platform's to keep for the links,
+no price of a service, and carries no tax.
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ BP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Carriage:
-    """A link of the path: who carries (None: the platform), in which region's books, its weight."""
+    """A link of the path: who carries (None: the platform), in which region's books, its weight:
+    the price of a GB, or in an auction that of a unit-hour."""
 
     carrier: UUID | None
     region: str
-    price_micro_per_gb: int
+    price_micro: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Terms:
     compute_vat_bp: int
     transport_vat_bp: int
     carriages: tuple[Carriage, ...] = ()
+    congestion_micro: int = 0  # a part of the transport
+    congestion_region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,11 @@ def _compute_parts(terms: Terms, gross: int) -> Iterator[tuple[_Key, int]]:
 
 
 def _transport_parts(terms: Terms, gross: int) -> Iterator[tuple[_Key, int]]:
-    weights = [max(carriage.price_micro_per_gb, 0) for carriage in terms.carriages]
+    if terms.congestion_micro:
+        rent = divide(gross * terms.congestion_micro, terms.transport_micro, Rounding.HALF_EVEN)
+        yield (Component.CONGESTION.value, None, terms.congestion_region), rent
+        gross -= rent
+    weights = [max(carriage.price_micro, 0) for carriage in terms.carriages]
     if gross and not sum(weights):
         raise ValueError("transport is charged, but no link of the path costs anything")
     left, weight_left = gross, sum(weights)

@@ -17,6 +17,7 @@ class Component(models.TextChoices):
     COMPUTE_VAT = "compute_vat", "VAT on compute"  # contained in the compute price
     TRANSPORT_NET = "transport_net", "Transport, net"  # what a carrier has coming
     TRANSPORT_VAT = "transport_vat", "VAT on transport"  # contained in the transport price
+    CONGESTION = "congestion_rent", "Congestion rent"  # of an auction's links that were full
 
 
 class Charge(AppendOnly, models.Model):

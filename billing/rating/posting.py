@@ -19,6 +19,7 @@ from billing.rating.models import Component
 from exchange.pricing.chart import (
     AVAILABLE,
     COMMISSION,
+    CONGESTION_RENT,
     PAYABLE,
     PLATFORM,
     TAX_PAYABLE,
@@ -74,6 +75,8 @@ def _account_of(part: Part) -> AccountKey:
             return account(part.payee or PLATFORM, PAYABLE, part.region)
         case Component.COMMISSION:
             return account(PLATFORM, COMMISSION, part.region)
+        case Component.CONGESTION:
+            return account(PLATFORM, CONGESTION_RENT, part.region)
         case Component.COMPUTE_VAT | Component.TRANSPORT_VAT:
             return account(PLATFORM, TAX_PAYABLE, part.region)
     raise ValueError(f"no account for component {part.component!r}")

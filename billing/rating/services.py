@@ -106,15 +106,17 @@ def _price(records: Sequence[UsageRecord], leases: dict[UUID, Lease]) -> list[_P
 
 def _terms(lease: Lease, links: dict[int, Link]) -> Terms:
     trade, rules = lease.trade, lease.trade.rule_set
+    path = [links[link_id] for link_id in trade.path_link_ids]
+    prices = trade.path_prices_micro or [int(link.price_per_gb.scaleb(6)) for link in path]
     carriages = tuple(
         Carriage(
             carrier=link.carrier_id,
             region=link.carrier.region_code if link.carrier else trade.buyer_region_id,
-            price_micro_per_gb=int(link.price_per_gb.scaleb(6)),
+            price_micro=price_micro,
         )
-        for link in (links[link_id] for link_id in trade.path_link_ids)
+        for link, price_micro in zip(path, prices, strict=True)
     )
-    if not any(carriage.price_micro_per_gb for carriage in carriages):
+    if not any(carriage.price_micro for carriage in carriages):
         # Whoever carried it asks nothing any more: what the trade still says is the platform's.
         carriages = (Carriage(None, trade.buyer_region_id, 1),)
     return Terms(
@@ -129,6 +131,8 @@ def _terms(lease: Lease, links: dict[int, Link]) -> Terms:
         compute_vat_bp=rules.compute_vat_bp,
         transport_vat_bp=rules.transport_vat_bp,
         carriages=carriages,
+        congestion_micro=trade.congestion_micro,
+        congestion_region=trade.buyer_region_id,
     )
 
 

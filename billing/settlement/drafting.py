@@ -54,7 +54,8 @@ def draw_up(period: SettlementPeriod) -> BatchContent:
 
     A part whose payee stands in another region than the buyer makes the buyer's region owe that
     region (netted below). What is due to organisations is paid out, in whole fen, with what the
-    period before carried; commission, tax and what carriers without a name would get is kept.
+    period before carried; commission, tax, congestion rent and what carriers without a name would
+    get is kept.
     """
     owed = _collect(period)
     lines = {
@@ -71,7 +72,7 @@ def draw_up(period: SettlementPeriod) -> BatchContent:
     kept = sum(
         row.amount_micro
         for row in owed
-        if row.kind in (ObligationKind.COMMISSION, ObligationKind.TAX)
+        if row.kind in (ObligationKind.COMMISSION, ObligationKind.TAX, ObligationKind.CONGESTION)
     )
     kept += sum(row.carried_micro for row in payouts) - sum(carried.values())
     if charged != paid_out + kept:
@@ -192,6 +193,8 @@ def _collect(period: SettlementPeriod) -> list[Owed]:
 def _kind(component: str, payee: UUID | None) -> str:
     if component in _TAX:
         return ObligationKind.TAX.value
+    if component == Component.CONGESTION:
+        return ObligationKind.CONGESTION.value
     # Without a payee it is the platform's own: commission, or a link that nobody owns.
     return ObligationKind.COMMISSION.value if payee is None else ObligationKind.PAYOUT.value
 

@@ -81,6 +81,7 @@ class ObligationKind(models.TextChoices):
     PAYOUT = "payout", "Payout"  # the platform owes a provider or carrier
     COMMISSION = "commission", "Commission"  # kept by the platform
     TAX = "tax", "Tax"  # kept for the tax authority of the region
+    CONGESTION = "congestion", "Congestion"  # kept for the links that were full
 
 
 class Obligation(AppendOnly, models.Model):

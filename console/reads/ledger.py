@@ -102,6 +102,7 @@ _ORDER = (
     "receivable",
     "commission",
     "tax_payable",
+    "congestion_rent",
     "rounding",
     "suspense",
     "clearing",

@@ -161,7 +161,7 @@ def _positions(
             creditor.payout_micro += one.amount_micro
         else:
             creditor.obligations[one.kind] = one.id
-            if one.kind == "commission":
+            if one.kind in ("commission", "congestion"):
                 creditor.commission_micro += one.amount_micro
             else:
                 creditor.tax_micro += one.amount_micro
@@ -175,6 +175,7 @@ _COMPONENTS_OF = {
     "payout": ("seller_net", "transport_net"),
     "commission": ("commission",),
     "tax": ("compute_vat", "transport_vat"),
+    "congestion": ("congestion_rent",),
 }
 
 

@@ -263,6 +263,9 @@ class BookEventKind(models.TextChoices):
 
     POOL_CHANGED = "pool_changed", "Pool changed"  # payload: inbox.pool_terms
     CAPACITY_RELEASED = "capacity_released", "Capacity released"  # a lease ended before its time
+    CAPACITY_RESERVED = "capacity_reserved", "Capacity reserved"  # for an auction; payload: runs
+    CAPACITY_RETURNED = "capacity_returned", "Capacity returned"  # what it did not sell; runs
+    AUCTION_PUBLISHED = "auction_published", "Auction published"  # its trades make this batch
     OFFER_ENTERED = "offer_entered", "Offer entered"
     OFFER_CHANGED = "offer_changed", "Offer changed"  # payload: the new values
     OFFER_PAUSED = "offer_paused", "Offer paused"

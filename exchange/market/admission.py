@@ -21,7 +21,12 @@ BATCH_EVENTS = 2000
 # Halts come first, whatever the order of arrival: nothing more is matched once one is admitted.
 # Then capacity: nothing is sold that was taken back before.
 _HALTS = [BookEventKind.TRADING_HALTED.value]
-_CAPACITY_FIRST = [BookEventKind.POOL_CHANGED.value, BookEventKind.CAPACITY_RELEASED.value]
+_CAPACITY_FIRST = [
+    BookEventKind.POOL_CHANGED.value,
+    BookEventKind.CAPACITY_RELEASED.value,
+    BookEventKind.CAPACITY_RESERVED.value,
+    BookEventKind.CAPACITY_RETURNED.value,
+]
 
 _ADMIT = """
     UPDATE exchange_bookevent e SET batch = %(batch)s, position = chosen.position

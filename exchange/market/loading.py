@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from core.money import to_micro
 from core.slots import SECONDS_PER_SLOT
 from exchange.capacity.models import Book, Pool
+from exchange.market.day_ahead import reservations
 from exchange.market.engine import BookState
 from exchange.market.models import Offer, OfferState, Order, OrderState, Placement, Trade
 from exchange.market.terms import Anchor, Claim, Entry, Network, OfferTerms, OrderTerms, PoolTerms
@@ -186,7 +187,8 @@ def _anchors(resting: QuerySet[Order]) -> dict[UUID, Anchor]:
 
 
 def _claims(book: Book, first_slot: int) -> list[Claim]:
-    """What live trades hold: a release counts once its event is in a written batch."""
+    """What live trades hold (a release counts once its event is in a written batch), and what is
+    reserved for auctions."""
     rows = (
         Trade.objects.filter(book=book, batch__lte=book.version, end_slot__gt=first_slot)
         .annotate(
@@ -202,4 +204,4 @@ def _claims(book: Book, first_slot: int) -> list[Claim]:
     return [
         Claim(offer.int, pool.int, units, start, until)
         for offer, pool, units, start, until in rows.iterator()
-    ]
+    ] + reservations.claims(book, first_slot)

@@ -18,6 +18,7 @@ class OfferState(models.TextChoices):
     PAUSED = "paused", "Paused"  # out of the market until resumed
     WITHDRAWN = "withdrawn", "Withdrawn"  # by the provider, for good
     EXPIRED = "expired", "Expired"  # its window cannot hold its smallest duration any more
+    AUCTIONED = "auctioned", "Auctioned"  # what an auction offer reserved; never for the book
 
 
 class OrderState(models.TextChoices):
@@ -47,6 +48,7 @@ class TimeInForce(models.TextChoices):
 class RestingSide(models.TextChoices):
     OFFER = "offer", "Offer"  # the order arrived later; the offer's price holds
     ORDER = "order", "Order"  # the offer arrived later; the order's limit, less transport, holds
+    AUCTION = "auction", "Auction"  # neither: the uniform prices of a call auction hold
 
 
 class Offer(models.Model):
@@ -86,6 +88,9 @@ class Offer(models.Model):
     state = models.CharField(max_length=16, choices=OfferState.choices, default=OfferState.PENDING)
     entry_batch = models.BigIntegerField(null=True)
     entry_position = models.IntegerField(null=True)
+    auction_entry = models.OneToOneField(
+        "exchange.AuctionEntry", models.PROTECT, null=True, related_name="offer"
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -121,6 +126,11 @@ class Offer(models.Model):
             models.CheckConstraint(
                 condition=Q(resale_of__isnull=True) | Q(allows_resale=False),
                 name="what_is_resold_is_not_resold_again",
+            ),
+            models.CheckConstraint(
+                condition=Q(auction_entry__isnull=True) & ~Q(state="auctioned")
+                | Q(auction_entry__isnull=False, state="auctioned"),
+                name="offer_of_an_auction_stays_there",
             ),
         ]
         indexes = [
@@ -200,10 +210,22 @@ class Order(models.Model):
     entry_position = models.IntegerField(null=True)
     placed_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
+    auction_entry = models.ForeignKey(
+        "exchange.AuctionEntry",
+        models.PROTECT,
+        null=True,
+        related_name="orders",
+        help_text="the auction order of which this is a run of slots, as accepted",
+    )
 
     class Meta:
         ordering = ["id"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(auction_entry__isnull=True)
+                | Q(state="filled", filled_units=F("units")),
+                name="order_of_an_auction_is_filled",
+            ),
             models.CheckConstraint(condition=Q(units__gt=0), name="order_units_above_zero"),
             models.CheckConstraint(
                 condition=Q(min_units__gt=0) & Q(min_units__lte=F("units")),
@@ -261,6 +283,11 @@ class Order(models.Model):
             models.Index(fields=["buyer", "id"], name="order_of_buyer"),
             models.Index(
                 fields=["buyer"], condition=Q(state__in=ORDER_LIVE), name="order_live_of_buyer"
+            ),
+            models.Index(
+                fields=["auction_entry", "id"],
+                condition=Q(auction_entry__isnull=False),
+                name="order_of_auction_entry",
             ),
             # Rows lie in the order of their time: ranges of blocks find a day, and cost no write.
             BrinIndex("placed_at", name="order_by_time", autosummarize=True, pages_per_range=16),
@@ -338,7 +365,9 @@ class Admission(AppendOnly, models.Model):
 class Trade(AppendOnly, models.Model):
     """An immutable match of an order with an offer: the claim on capacity.
 
-    ``compute_micro`` and ``transport_micro`` are what the whole trade costs at full delivery.
+    ``compute_micro`` and ``transport_micro`` are what the whole trade costs at full delivery. Of an
+    auction's trade ``congestion_micro`` is the part of the transport that is congestion rent, and
+    ``path_prices_micro`` what each link of the path asks per unit-hour.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -365,7 +394,9 @@ class Trade(AppendOnly, models.Model):
     )
     compute_micro = models.BigIntegerField()
     transport_micro = models.BigIntegerField(default=0)
+    congestion_micro = models.BigIntegerField(default=0, db_default=0)
     path_link_ids = ArrayField(models.IntegerField(), default=list)
+    path_prices_micro = ArrayField(models.BigIntegerField(), null=True)
     is_reclaimable = models.BooleanField(default=False)
     reclaim_notice_seconds = models.PositiveIntegerField(null=True)
     reclaim_compensation_bp = models.PositiveIntegerField(
@@ -401,6 +432,12 @@ class Trade(AppendOnly, models.Model):
             models.CheckConstraint(
                 condition=Q(compute_micro__gte=0) & Q(transport_micro__gte=0),
                 name="trade_cost_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(congestion_micro__gte=0)
+                & Q(congestion_micro__lte=F("transport_micro"))
+                & (Q(congestion_micro=0) | Q(resting_side="auction")),
+                name="trade_congestion_is_a_part_of_transport",
             ),
         ]
         indexes = [

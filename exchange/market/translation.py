@@ -10,6 +10,7 @@ from core.states import next_state
 from exchange.capacity.models import BookEvent, BookEventKind, Pool
 from exchange.market import amendments, loading
 from exchange.market.admission import Batch
+from exchange.market.day_ahead import reservations
 from exchange.market.models import Offer, OfferState, Order, OrderAmendment, Trade, TradeRelease
 from exchange.market.states import OFFER_TRANSITIONS
 from exchange.market.terms import (
@@ -68,6 +69,7 @@ class _Translator:
         asked = [e.payload["amendment"] for e in batch.events if e.kind == _AMENDED]
         self.amendments = OrderAmendment.objects.in_bulk(asked) if asked else {}
         self.known_pools: dict[UUID, Pool] | None = None  # read where a halt asks for them
+        self.reserved = reservations.Reserved(batch.events, loading.offer_terms)
         released = [e.id for e in batch.events if e.kind == BookEventKind.CAPACITY_RELEASED]
         self.releases = {
             release.event_id: release
@@ -122,6 +124,9 @@ class _Translator:
     def run(self) -> Translation:
         # Halts stand before everything in their batch, also before capacity that entered it late.
         for event in sorted(self.batch.events, key=_is_no_halt):
+            if event.kind in reservations.KINDS:
+                self.result.events += self.reserved.say(event)
+                continue
             said = self._say(event)
             if said is not None:
                 self.result.events.append(said)

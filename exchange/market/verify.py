@@ -18,12 +18,20 @@ _CHECKS = {
                + 1 : 24])""",
     "market.sold_is_what_trades_claim": """
         WITH claimed AS (
-            SELECT t.pool_id, slot / 24 AS day, slot % 24 AS hour, sum(t.units) AS units
-              FROM exchange_trade t
-              LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
-             CROSS JOIN LATERAL generate_series(
-                   t.start_slot, COALESCE(r.from_slot, t.end_slot) - 1) AS slot
-             WHERE t.resold_from_id IS NULL
+            SELECT pool_id, slot / 24 AS day, slot % 24 AS hour, sum(units) AS units FROM (
+                SELECT t.pool_id, slot, t.units
+                  FROM exchange_trade t
+                  LEFT JOIN exchange_traderelease r ON r.trade_id = t.id
+                 CROSS JOIN LATERAL generate_series(
+                       t.start_slot, COALESCE(r.from_slot, t.end_slot) - 1) AS slot
+                 WHERE t.resold_from_id IS NULL
+                UNION ALL
+                SELECT r.pool_id, r.first_slot + u.hour::int - 1, u.units
+                  FROM exchange_auctionreservation r
+                 CROSS JOIN LATERAL unnest(r.units) WITH ORDINALITY AS u(units, hour)
+                 WHERE u.units > 0 AND NOT EXISTS (
+                       SELECT 1 FROM exchange_auctionreservationend n
+                        WHERE n.reservation_id = r.line_id)) claim
              GROUP BY 1, 2, 3
         ), counted AS (
             SELECT d.pool_id, d.day, u.hour - 1 AS hour, u.units

@@ -67,7 +67,7 @@ def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
         return False
     work = _Work(batch, said, result)
     amendments.write(work.decided, work.amended, batch=number, now=work.now)
-    _copy_trades(work.trades)
+    copy_trades(work.trades)
     hold_ids = _update_orders(work)
     _update_offers_and_pools(batch, said)
     _post_holds(work, hold_ids)
@@ -167,7 +167,8 @@ def _regions_of_buyers(buyer_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {buyer.id: buyer.region_code for buyer in buyers}
 
 
-def _copy_trades(trades: Sequence[Trade]) -> None:
+def copy_trades(trades: Sequence[Trade]) -> None:
+    """Write trades, thousands in one statement."""
     if not trades:
         return
     names = ", ".join(str(column.column) for column in _TRADE_COLUMNS)
@@ -278,7 +279,7 @@ def _post_holds(work: _Work, hold_ids: dict[UUID, UUID]) -> None:
         waiting = under_way.get(order.id)
         hold = _Hold(hold_ids[order.id], held_for=waiting or decided.get(order.id), waits=waiting)
         operations = _release(hold, order, work.after(order.id), outcome)
-        operations += [_trade_hold(trade, work) for trade in trades[order.id]]
+        operations += [trade_hold(trade, work.rules) for trade in trades[order.id]]
         if operations:
             groups.append(tuple(operations))
     for result in ledger.post(groups, now=work.now) if groups else ():
@@ -309,8 +310,8 @@ def _release(
     return [ledger.ReleaseHold(hold=hold.id, amount=held - needed)] if held > needed else []
 
 
-def _trade_hold(trade: Trade, work: _Work) -> ledger.CreateHold:
-    rules = work.rules
+def trade_hold(trade: Trade, rules: RuleSet | None) -> ledger.CreateHold:
+    """The hold of a trade: its cost, until what it delivers can be reported no more."""
     if rules is None:
         raise RuntimeError("a trade is made under a version of the rules")
     return ledger.CreateHold(
@@ -363,27 +364,27 @@ def _events(work: _Work) -> list[OutboxEvent]:
             )
         )
     for trade in work.trades:
-        public = {
-            "grade_id": trade.grade_id,
-            "region": trade.seller_region_id,
-            "units": trade.units,
-            "price_per_unit_hour": str(trade.price_per_unit_hour),
-            "starts_at": trade.starts_at.isoformat(),
-            "ends_at": trade.ends_at.isoformat(),
-        }
-        events.append(
-            told(kind="market.trade", organisation_id=None, subject_id=trade.id, payload=public)
-        )
-        for party, own in (
-            (trade.buyer_id, {"order": str(trade.order_id)}),
-            (trade.seller_id, {"offer": str(trade.offer_id)}),
-        ):
-            events.append(
-                told(
-                    kind="trade.made",
-                    organisation_id=party,
-                    subject_id=trade.id,
-                    payload=public | own,
-                )
-            )
+        events += trade_events(trade, occurred_at=work.now)
     return events
+
+
+def trade_events(trade: Trade, *, occurred_at: datetime) -> list[OutboxEvent]:
+    """What everybody, the buyer and the seller are told of a trade."""
+    told = partial(OutboxEvent, occurred_at=occurred_at, subject_id=trade.id)
+    public = {
+        "grade_id": trade.grade_id,
+        "region": trade.seller_region_id,
+        "units": trade.units,
+        "price_per_unit_hour": str(trade.price_per_unit_hour),
+        "starts_at": trade.starts_at.isoformat(),
+        "ends_at": trade.ends_at.isoformat(),
+    }
+    own = {trade.buyer_id: {"order": str(trade.order_id)}}
+    own[trade.seller_id] = {"offer": str(trade.offer_id)}
+    return [
+        told(kind="market.trade", organisation_id=None, payload=public),
+        *(
+            told(kind="trade.made", organisation_id=party, payload=public | facts)
+            for party, facts in own.items()
+        ),
+    ]

@@ -17,6 +17,7 @@ AVAILABLE = "available"  # prepaid funds of a buyer; never below zero
 PAYABLE = "payable"  # what a provider or a carrier has coming
 COMMISSION = "commission"  # the platform's income
 TAX_PAYABLE = "tax_payable"  # value-added tax withheld for its issuers
+CONGESTION_RENT = "congestion_rent"  # what price differences between zones bring above transport
 ROUNDING = "rounding"  # what whole fen leave over
 BANK = "bank"  # the platform's bank sub-account of the region
 SUSPENSE = "suspense"  # money from the bank that nobody has claimed yet
@@ -25,7 +26,7 @@ CLEARING = "clearing"  # what this region owes another, or has coming from it
 _DEBIT_NORMAL = frozenset({BANK})
 # Everybody's charges write to these; several rows that add up to one keep them from queueing.
 _STRIPES = 4
-_STRIPED = frozenset({COMMISSION, TAX_PAYABLE, CLEARING})
+_STRIPED = frozenset({COMMISSION, TAX_PAYABLE, CONGESTION_RENT, CLEARING})
 
 
 def account(owner: UUID, code: str, region: str) -> AccountKey:

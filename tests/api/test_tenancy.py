@@ -19,6 +19,7 @@ IDS = [f"{method} {route.path}" for method, route in ROUTES]
 
 # Reference and market data that every member may read: an id there belongs to nobody.
 SHARED = {"regions", "links", "device-models", "grades", "market", "books", "price-rules", "prices"}
+SHARED |= {"auctions"}
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES, ids=IDS)
@@ -71,7 +72,14 @@ def anothers():
         factories.region(party.organisation.region_code)
     traded = factories.trade(buyer.organisation, provider.organisation, held=False)
     scheduling.pull_leases(now=factories.START)
+    auction = factories.auction()
+    entered = {
+        side: factories.auction_entry(auction, party.organisation, traded.pool, side)
+        for side, party in (("buy", buyer), ("sell", provider))
+    }
     return {
+        "auction_order_id": entered["buy"].id,
+        "auction_offer_id": entered["sell"].id,
         "organisation_id": provider.organisation.id,
         "member_id": provider.organisation.memberships.get().id,
         "key_id": provider.organisation.api_keys.get().id,

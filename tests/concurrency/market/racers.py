@@ -37,13 +37,13 @@ def match_until(start: Any, done: Any, book_id: int, now: Any, slow_writes: floa
     from exchange.market import matching, writing
 
     if slow_writes:
-        copy_trades = writing._copy_trades
+        copy_trades = writing.copy_trades
 
         def copy_slowly(trades: Any) -> None:
             copy_trades(trades)
             time.sleep(slow_writes)
 
-        writing._copy_trades = copy_slowly
+        writing.copy_trades = copy_slowly
     start.wait()
     while not done.is_set():
         if not matching.match_book(book_id=book_id, now=now):
@@ -94,6 +94,25 @@ def roll_until_killed(start: Any, now: Any, slow: float) -> None:
     start.wait()
     while True:
         rolling.roll_due(now=now)
+
+
+def advance_auction(start: Any, auction_id: UUID, now: Any, slow_writes: float = 0.0) -> None:
+    """Take an auction as far as it goes; a slow write is easier to be killed in."""
+    import time
+
+    from exchange.market import writing
+    from exchange.market.day_ahead import gate
+
+    if slow_writes:
+        copy_trades = writing.copy_trades
+
+        def copy_slowly(trades: Any) -> None:
+            copy_trades(trades)
+            time.sleep(slow_writes)
+
+        writing.copy_trades = copy_slowly
+    start.wait()
+    gate.advance(auction_id=auction_id, now=now)
 
 
 def replay(book_id: int) -> list[tuple[UUID, UUID, int, int, int]]:
