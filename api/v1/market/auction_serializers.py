@@ -37,7 +37,7 @@ class AuctionLineInput(InputSerializer):
     least_ratio = serializers.DecimalField(
         max_digits=5, decimal_places=4, min_value=0, max_value=1, default=Decimal(1)
     )
-    parent = serializers.IntegerField(
+    parent = serializers.IntegerField(  # type: ignore[assignment]  # a field, not the attribute
         min_value=0,
         max_value=MAX_LINES,
         allow_null=True,
@@ -213,7 +213,7 @@ class AuctionLineSerializer(OutputSerializer):
     kind = serializers.ChoiceField(LineKind.choices)
     price_per_unit_hour = DecimalMoneyField(source="price")
     least_ratio = serializers.DecimalField(max_digits=5, decimal_places=4)
-    parent = serializers.SerializerMethodField()
+    parent = serializers.SerializerMethodField()  # type: ignore[assignment]  # likewise
     slots = serializers.SerializerMethodField()
     amount = serializers.SerializerMethodField()
     reason = serializers.SerializerMethodField()

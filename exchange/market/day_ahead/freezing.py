@@ -65,7 +65,7 @@ def freeze(auction: Auction, *, now: datetime) -> AuctionProblem:
 def _reserve(auction: Auction, lines: list[AuctionLine], now: datetime) -> dict[UUID, Units]:
     pools = {
         pool.id: pool
-        for pool in locks.pools_for_update({line.entry.pool_id for line in lines} - {None})
+        for pool in locks.pools_for_update({line.entry.offered_pool_id for line in lines})
     }
     free = _free(auction, pools)
     kept = _kept(lines, free)
@@ -86,7 +86,7 @@ def _reserve(auction: Auction, lines: list[AuctionLine], now: datetime) -> dict[
             AuctionReservation(
                 line=line,
                 auction=auction,
-                pool_id=line.entry.pool_id,
+                pool_id=line.entry.offered_pool_id,
                 offer_id=line.entry_id,
                 first_slot=auction.first_slot,
                 units=kept[line.id],
@@ -129,9 +129,8 @@ def _kept(lines: Iterable[AuctionLine], free: dict[UUID, Units]) -> dict[UUID, U
     """The units of each line that its pool still has; lines without any are missing."""
     kept: dict[UUID, Units] = {}
     for line in lines:
-        if line.entry.pool_id is None:
-            continue
-        left = free[line.entry.pool_id]
+        pool_id = line.entry.offered_pool_id
+        left = free[pool_id]
         units = [min(wanted, has) for wanted, has in zip(line.units, left, strict=True)]
         if line.kind == LineKind.BLOCK and (
             units != line.units or (line.parent_id is not None and line.parent_id not in kept)
@@ -139,7 +138,7 @@ def _kept(lines: Iterable[AuctionLine], free: dict[UUID, Units]) -> dict[UUID, U
             continue
         if any(units):
             kept[line.id] = units
-            free[line.entry.pool_id] = [has - u for has, u in zip(left, units, strict=True)]
+            free[pool_id] = [has - u for has, u in zip(left, units, strict=True)]
     return kept
 
 
@@ -147,9 +146,7 @@ def _offer(
     auction: Auction, entry: AuctionEntry, pools: Mapping[UUID, Pool], total: Units, now: datetime
 ) -> Offer:
     """How the reservation stands in the continuous market: an offer that nobody can take."""
-    pool = pools[entry.pool_id] if entry.pool_id else None
-    if pool is None:
-        raise RuntimeError("an auction offer names its pool")
+    pool = pools[entry.offered_pool_id]
     return Offer(
         id=entry.id,
         provider_id=entry.organisation_id,
@@ -177,8 +174,7 @@ def _tell_books(
 ) -> dict[UUID, BookEvent]:
     by_book: defaultdict[int, list[UUID]] = defaultdict(list)
     for key, entry in entries.items():
-        if entry.pool_id is not None:
-            by_book[pools[entry.pool_id].grade.book_id].append(key)
+        by_book[pools[entry.offered_pool_id].grade.book_id].append(key)
     told: dict[UUID, BookEvent] = {}
     for book_id in sorted(by_book):
         keys = by_book[book_id]

@@ -128,9 +128,9 @@ def clear_auction(*, auction_id: UUID, now: datetime) -> bool:
     auction = locks.auction_for_update(auction_id)
     if auction.state != AuctionState.CLOSED:
         return False
-    auction.cleared_at = clock.now()
-    _move(auction, "clear", auction.cleared_at)
-    _store(auction, certificate)
+    checked_at = auction.cleared_at = clock.now()
+    _move(auction, "clear", checked_at)
+    _store(auction, certificate, checked_at)
     wake(AUCTION_WAKE_UP, auction_id=str(auction.id))
     return True
 
@@ -210,7 +210,7 @@ def _fail(auction_id: UUID, reason: str, now: datetime) -> bool:
     return True
 
 
-def _store(auction: Auction, said: dict[str, Any]) -> None:
+def _store(auction: Auction, said: dict[str, Any], checked_at: datetime) -> None:
     totals = said["totals"]
     AuctionResult.objects.create(
         auction=auction,
@@ -224,7 +224,7 @@ def _store(auction: Auction, said: dict[str, Any]) -> None:
         rent_micro=totals["rent_micro"],
         objective_micro=said["objective_micro"],
         bound_micro=said["bound_micro"],
-        checked_at=auction.cleared_at,
+        checked_at=checked_at,
     )
 
 

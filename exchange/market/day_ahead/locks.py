@@ -31,7 +31,7 @@ def own_entry_for_update(actor: Actor, entry_id: UUID, side: str) -> AuctionEntr
     entry = (
         AuctionEntry.objects.select_for_update(no_key=True, of=("self",))
         .select_related("auction")
-        .filter(id=entry_id, side=side, organisation_id=actor.organisation_id)
+        .filter(id=entry_id, side=side, organisation_id=actor.own_id)
         .first()
     )
     if entry is None:
@@ -76,7 +76,7 @@ def auction_shared(auction_id: UUID) -> Auction:
 def auction_of_own_entry(actor: Actor, entry_id: UUID, side: str) -> UUID:
     """The auction that the caller's own order or offer is in; ``NotFound`` where not theirs."""
     auction_id = (
-        AuctionEntry.objects.filter(id=entry_id, side=side, organisation_id=actor.organisation_id)
+        AuctionEntry.objects.filter(id=entry_id, side=side, organisation_id=actor.own_id)
         .values_list("auction_id", flat=True)
         .first()
     )

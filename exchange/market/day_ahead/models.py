@@ -211,6 +211,13 @@ class AuctionEntry(models.Model):
             models.Index(fields=["organisation", "side", "id"], name="entry_of_organisation"),
         ]
 
+    @property
+    def offered_pool_id(self) -> uuid.UUID:
+        """The pool of an offer; ``ValueError`` for an order."""
+        if self.pool_id is None:
+            raise ValueError("an order names no pool")
+        return self.pool_id
+
 
 class AuctionLine(AppendOnly, models.Model):
     """One step or block of an order or offer, at one price for all its slots.

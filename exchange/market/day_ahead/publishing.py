@@ -210,10 +210,12 @@ class _Work:
         buy, sell = self.entries[match.order], self.entries[match.offer]
         cost = self._cost(match, buy, sell)
         order = self._order(match, number, buy, cost)
-        order.book_id, order.entry_position = book_id, position
-        order.entry_batch = self.batch[book_id]
+        trade = self._trade(match, number, order, sell, cost)
+        order.book_id = trade.book_id = book_id
+        order.entry_batch = trade.batch = self.batch[book_id]
+        order.entry_position = trade.position = position
         self.orders.append(order)
-        self.trades.append(self._trade(match, number, order, sell, cost))
+        self.trades.append(trade)
 
     def _cost(self, match: Match, buy: AuctionEntry, sell: AuctionEntry) -> _Cost:
         prices, slots = self.said.price, range(match.start, match.end)
@@ -250,12 +252,9 @@ class _Work:
     ) -> Trade:
         return Trade(
             id=derived_id(self.result.checked_at, "auction trade", self.auction.id, number),
-            book_id=order.book_id,
-            batch=order.entry_batch,
-            position=order.entry_position,
             order=order,
             offer_id=sell.id,
-            pool_id=sell.pool_id,
+            pool_id=sell.offered_pool_id,
             grade_id=sell.grade_id,
             buyer_id=order.buyer_id,
             seller_id=sell.organisation_id,

@@ -52,7 +52,7 @@ def entries_visible_to(actor: Actor, side: str) -> QuerySet[AuctionEntry]:
         .select_related("auction", "grade")
         .prefetch_related(Prefetch("lines", queryset=lines))
     )
-    return entries if actor.is_operator() else entries.filter(organisation_id=actor.organisation_id)
+    return entries if actor.is_operator() else entries.filter(organisation_id=actor.own_id)
 
 
 def schedules() -> QuerySet[AuctionSchedule]:
