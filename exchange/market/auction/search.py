@@ -89,7 +89,7 @@ class Search:
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
         if best is not None and thin and self.layout.blocks:
             self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
-            best = self.found.outcome
+            best = self.found.outcome or best
             self.improver.improve(best.decision, (best, self.found.welfare))
 
     def left(self) -> float:

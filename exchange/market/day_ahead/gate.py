@@ -194,6 +194,8 @@ def _publish(auction_id: UUID, now: datetime) -> bool:
         return False
     if now >= min(auction.publish_by_at, slot_start_at(auction.first_slot)):
         return _fail(auction_id, "it was not published by its deadline", now)
+    if any(book.halts_in_force for book in books):
+        return False  # nothing is traded in a halt; its deadline fails what waits too long
     publishing.require_free(books, auction)
     _move(auction, "publish", now)
     publishing.publish(auction, books, now=now)

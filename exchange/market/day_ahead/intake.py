@@ -10,6 +10,7 @@ from core.money import to_decimal, to_micro
 from core.slots import slot_start_at
 from exchange.capacity import selectors as capacity
 from exchange.capacity.models import Pool, PoolState
+from exchange.market.broken import Rules
 from exchange.market.day_ahead.errors import EntryRefused
 from exchange.market.day_ahead.models import Auction, AuctionEntry, AuctionLine, EntrySide
 from exchange.market.day_ahead.requests import (
@@ -17,7 +18,7 @@ from exchange.market.day_ahead.requests import (
     AuctionOrderRequest,
     LineRequest,
 )
-from exchange.market.intake import MAX_HELD_MICRO, Rules
+from exchange.market.intake import MAX_HELD_MICRO
 from exchange.topology.models import Region
 
 MAX_LINES = 200

@@ -14,6 +14,7 @@ from accounts.actors import Actor
 from core.errors import InsufficientFunds, InvalidInput
 from core.money import to_decimal
 from core.states import next_state
+from exchange.market.broken import Rules
 from exchange.market.day_ahead import intake, locks, times
 from exchange.market.day_ahead.errors import AuctionRefused, EntryRefused, GateNotOpen
 from exchange.market.day_ahead.models import (
@@ -34,7 +35,6 @@ from exchange.market.day_ahead.requests import (
     TimesRequest,
 )
 from exchange.market.day_ahead.states import ENTRY_TRANSITIONS
-from exchange.market.intake import Rules
 from exchange.pricing import chart
 from exchange.topology.models import Link
 from ledger import services as ledger
