@@ -92,7 +92,7 @@ class Search:
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
         if best is not None and thin and len(self.layout.blocks) >= _MANY:
             self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
-            best = self.found.outcome
+            best = self.found.outcome or best
             self.improver.improve(best.decision, (best, self.found.welfare))
 
     def _cut_off(self, integer: Model) -> None:
