@@ -207,19 +207,22 @@ class Model:
             self.highs.changeColsIntegrality(len(whole), np.array(whole, np.int32), kinds)
         return self
 
-    def search(
-        self, *, seconds: float, relative_gap: float, start: Decision | None = None
-    ) -> Answer:
-        """Solve the integer programme, from a decision on where one is known.
+    def with_whole_flows(self) -> Self:
+        """Make flows whole where they are counted in units, for grades that share limits."""
+        if self.scale == 1.0 and self.lots > self.forward:
+            columns = np.arange(self.forward, self.lots, dtype=np.int32)
+            kinds = np.full(len(columns), highspy.HighsVarType.kInteger)
+            self.highs.changeColsIntegrality(len(columns), columns, kinds)
+            self.highs.setOptionValue("mip_rel_gap", 0.0)
+        return self
 
-        Raises SolverFailed where the solver gave up.
+    def search(self, *, seconds: float, relative_gap: float) -> Answer:
+        """Solve the integer programme. Raises SolverFailed where the solver gave up.
+
+        It is given no solution to start from: with one, HiGHS 1.16 has misreported the objective.
         """
         self.highs.setOptionValue("time_limit", max(seconds, 0.01))
         self.highs.setOptionValue("mip_rel_gap", relative_gap)
-        if start is not None:
-            values = self._decided(start)
-            columns = np.arange(self.lots, self.columns, dtype=np.int32)
-            self.highs.setSolution(len(values), columns, values)
         self._run()
         status = self.highs.getModelStatus()
         info = self.highs.getInfo()

@@ -20,6 +20,8 @@ from exchange.market.auction.relaxation import Answer, Cut, Decision, Literal, M
 
 _PROVING: Final = 0.5  # of the time is kept for proving, whatever exchanges still gain
 _THIN: Final = 1e-3  # a gap after the first dive above which proofs are not expected soon
+_CUTS: Final = 100  # at most, between two runs of the integer programme
+_MANY: Final = 50  # blocks, under which the integer programme is quick anyway
 _WHOLE_UNITS: Final = 1e-3  # what a solver's whole number may be off
 
 
@@ -45,6 +47,9 @@ class Search:
         self.gap = gap
         self.pricer = Pricer(layout)
         self.linear = Model(layout, elastic=True)
+        self._refuted: list[tuple[Decision, NoPrices, float]] = []
+        self.unsure = -math.inf  # welfare of decisions cut off though they may have had prices
+        self.whole: Model | None = None  # made when it is first needed
         self.found = Found()
         self.improver = Improver(layout, self.linear, self.consider, self.left)
 
@@ -57,25 +62,23 @@ class Search:
             return self.found
         self._dive()
         integer = Model(self.layout).as_integer()
-        unsure = -math.inf
         while not self.proven() and self.left() > 0:
             answer = integer.search(
                 seconds=self.left(),
                 relative_gap=self.gap / 2,
-                start=self.found.outcome.decision if self.found.outcome else None,
             )
             self.found.rounds += 1
-            self.found.bound = max(min(self.found.bound, answer.bound), unsure)
+            self.found.bound = min(self.found.bound, answer.bound)
             if not len(answer.values):
                 break
             decision = integer.decision_of(answer.values)
             outcome, _ = self.consider(decision)
             if isinstance(outcome, NoPrices):
                 self.improver.improve(*self.improver.repair(decision))
-                if outcome == NoPrices():  # only our rounding of flows may be to blame
-                    unsure = max(unsure, answer.welfare)
-                integer.add_cut(self.cut(decision, outcome))
-        self.found.solver_seconds = integer.seconds + self.linear.seconds
+            self._cut_off(integer)
+        models = (integer, self.linear, self.whole)
+        self.found.solver_seconds = sum(model.seconds for model in models if model)
+        self.found.bound = max(self.found.bound, self.unsure)
         self.found.proven = self.proven()
         return self.found
 
@@ -87,10 +90,20 @@ class Search:
         best = self.found.outcome
         missing = self.found.bound - self.found.welfare
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
-        if best is not None and thin and self.layout.blocks:
+        if best is not None and thin and len(self.layout.blocks) >= _MANY:
             self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
             best = self.found.outcome or best
             self.improver.improve(best.decision, (best, self.found.welfare))
+
+    def _cut_off(self, integer: Model) -> None:
+        """Forbid the decisions without prices that were met since, where they would win."""
+        by_welfare = sorted(self._refuted, key=lambda met: -met[2])
+        for decision, why, welfare in by_welfare[:_CUTS]:
+            if welfare > self.found.welfare:
+                if why == NoPrices():  # only our rounding of flows may be to blame
+                    self.unsure = max(self.unsure, welfare)
+                integer.add_cut(self.cut(decision, why))
+        self._refuted.clear()
 
     def left(self) -> float:
         """Seconds left."""
@@ -113,10 +126,24 @@ class Search:
             outcome = self.pricer.unbalanced(decision, answer, self.linear)
         else:
             outcome = self.pricer.outcome(decision, answer, self.linear)
+            if outcome == NoPrices():
+                answer, outcome = self._with_whole_flows(decision, answer)
         if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
             self.found.outcome, self.found.welfare = outcome, answer.welfare
+        if isinstance(outcome, NoPrices):
+            self._refuted.append((decision, outcome, answer.welfare))
         self.found.tried[decision] = outcome, answer.welfare
         return outcome, answer.welfare
+
+    def _with_whole_flows(
+        self, decision: Decision, answer: Answer
+    ) -> tuple[Answer, Outcome | NoPrices]:
+        """Once more, where grades share links so that their best flows are fractions."""
+        self.whole = self.whole or Model(self.layout, elastic=True).with_whole_flows()
+        again = self.whole.decide(decision)
+        if self.whole.imbalance(again.values) > _WHOLE_UNITS:
+            return answer, NoPrices()
+        return again, self.pricer.outcome(decision, again, self.whole)
 
     def cut(self, decision: Decision, why: NoPrices) -> Cut:
         """What must change for this decision's failure to go away."""
