@@ -263,7 +263,7 @@ class BookEventKind(models.TextChoices):
 
     POOL_CHANGED = "pool_changed", "Pool changed"  # payload: inbox.pool_terms
     CAPACITY_RELEASED = "capacity_released", "Capacity released"  # a lease ended before its time
-    OFFER_ENTERED = "offer_entered", "Offer entered"
+    OFFER_ENTERED = "offer_entered", "Offer entered"  # payload: the terms
     OFFER_CHANGED = "offer_changed", "Offer changed"  # payload: the new values
     OFFER_PAUSED = "offer_paused", "Offer paused"
     OFFER_RESUMED = "offer_resumed", "Offer resumed"
