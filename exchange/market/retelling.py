@@ -147,7 +147,7 @@ class _Log:
             for release in TradeRelease.objects.filter(trade__book=book).select_related("trade")
         }
         self._rows: dict[int | None, list[BookEvent]] = {}
-        for row in BookEvent.objects.filter(book=book, batch__isnull=False).order_by("position"):
+        for row in BookEvent.objects.filter(book=book, batch__isnull=False):
             self._rows.setdefault(row.batch, []).append(row)
         self._offers = self._offers_as_created(book)
         self._entries: dict[int, Entry] = {}
@@ -157,7 +157,7 @@ class _Log:
 
     def events_of(self, batch: int) -> list[Event]:
         """What was admitted in the batch, in its order."""
-        rows = sorted(self._rows.get(batch, ()), key=translation.is_no_halt)
+        rows = sorted(self._rows.get(batch, ()), key=translation.turn)
         said = (self._event(row, (batch, row.position or 0)) for row in rows)
         return [event for event in said if event is not None]
 

@@ -33,6 +33,7 @@ from exchange.market.terms import (
 )
 
 _AMENDED = BookEventKind.ORDER_AMENDED
+_CAPACITY = (BookEventKind.POOL_CHANGED, BookEventKind.CAPACITY_RELEASED)
 _KEEPS_PRIORITY = frozenset({"units"})
 _OFFER_VERBS = {
     BookEventKind.OFFER_ENTERED: "admit",
@@ -84,8 +85,7 @@ class _Translator:
         }
 
     def run(self) -> Translation:
-        # Halts stand before everything in their batch, also before capacity that entered it late.
-        for event in sorted(self.batch.events, key=is_no_halt):
+        for event in sorted(self.batch.events, key=turn):
             said = self._say(event)
             if said is not None:
                 self.result.events.append(said)
@@ -217,9 +217,14 @@ def taken_out(event: BookEvent) -> Event:
     return OrderExpired(event.subject_id.int, "its time is over")
 
 
-def is_no_halt(event: BookEvent) -> bool:
-    """The key by which a batch's events are told, after their positions: halts come first."""
-    return event.kind != BookEventKind.TRADING_HALTED
+def turn(event: BookEvent) -> tuple[bool, bool, int]:
+    """The key by which a batch's events are told: halts, then capacity, each by order of arrival.
+
+    Not by position, since capacity that entered an open batch late has one before all others: told
+    first, it would be undone by an older change of the same pool.
+    """
+    kind = BookEventKind(event.kind)
+    return kind != BookEventKind.TRADING_HALTED, kind not in _CAPACITY, event.id
 
 
 def released(release: TradeRelease) -> Event:
