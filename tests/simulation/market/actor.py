@@ -76,7 +76,7 @@ class Member:
             (name,) = self.dice.choices(names, weights)
             counts[f"{name} {self._ask(getattr(self, name))}"] += 1
             pass_on()
-            self._let_others_go_on(time.monotonic() + 3)
+            self._let_others_go_on(time.monotonic() + 0.5)
         return counts
 
     def _let_others_go_on(self, until: float) -> None:
@@ -362,6 +362,7 @@ if __name__ == "__main__":
     share = timedelta(days=1) / (int(calls) * len(day.grains))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        sys.exit("nobody is there any more")
     counts = member.run(int(calls), lambda: day.pass_on(int(place), share))
     sys.stdout.write(json.dumps(counts) + "\n")

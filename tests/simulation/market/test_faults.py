@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -78,46 +79,59 @@ def members(fresh_database) -> None:
             make.offer(seller, pool, units=4, price="9")
 
 
-def start(module: str, kind: str, *arguments: object) -> subprocess.Popen[str]:
-    """A process of the run, once it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.simulation.market.{module}", kind, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_POOL": "0", "LOG_LEVEL": "ERROR"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 def live_through(seed: int, glass: Path, database: TestDatabase) -> tuple[Counter, int, Counter]:
     """The day: calls by what became of them, workers killed, sessions and hints that were lost."""
     connection.close()
     connection.close_pool()  # this process's own sessions are not spared
-    members = [
-        start("actor", kind, f"{seed}-{place}", CALLS, glass, place)
-        for place, kind in enumerate(MEMBERS)
-    ]
-    workers = [
-        start("worker", kind, f"{seed}-{kind}-{place}", glass) for place, kind in enumerate(WORKERS)
-    ]
-    for process in members:
-        process.stdin.write("go\n")
-        process.stdin.flush()
+    with ExitStack() as ended:
+
+        def start(module: str, kind: str, *arguments: object) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"tests.simulation.market.{module}", kind]
+                + [str(argument) for argument in arguments],
+                cwd=ROOT,
+                env=os.environ | {"DATABASE_POOL": "0", "LOG_LEVEL": "ERROR"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            ended.callback(process.kill)
+            return process
+
+        members = [
+            start("actor", kind, f"{seed}-{place}", CALLS, glass, place)
+            for place, kind in enumerate(MEMBERS)
+        ]
+        workers = [
+            start("worker", kind, f"{seed}-{kind}-{place}", glass)
+            for place, kind in enumerate(WORKERS)
+        ]
+        for process in members + workers:
+            assert process.stdout.readline() == "ready\n"
+        for process in members:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        faults = wreck(members, random.Random(f"{seed}-faults"), database)
+        told = [process.communicate(timeout=60)[0].splitlines() for process in members + workers]
+    assert [process.returncode for process in members + workers] == [0] * len(told)
+    said = [json.loads(lines[-1]) for lines in told]
+    calls = sum((Counter(counts) for counts in said[: len(members)]), Counter())
+    return calls, sum(said[len(members) :]), faults
+
+
+def wreck(
+    members: list[subprocess.Popen[str]], dice: random.Random, database: TestDatabase
+) -> Counter:
+    """Strike again and again, until the last member has made its calls."""
     faults: Counter = Counter()
     with psycopg.connect(database.admin_url, autocommit=True) as killer:
-        dice = random.Random(f"{seed}-faults")
+        strikes_at = clock.now()
         while any(process.poll() is None for process in members):
-            strikes_at = clock.now() + timedelta(hours=dice.uniform(0, 1.5))
-            while clock.now() < strikes_at and any(process.poll() is None for process in members):
-                time.sleep(0.01)
-            faults[strike(dice, killer, database.name)] += 1
-    told = [process.communicate(timeout=60)[0].splitlines()[-1] for process in members + workers]
-    assert [process.returncode for process in members + workers] == [0] * len(told)
-    calls = sum((Counter(json.loads(line)) for line in told[: len(members)]), Counter())
-    return calls, sum(json.loads(line) for line in told[len(members) :]), faults
+            if clock.now() >= strikes_at:
+                faults[strike(dice, killer, database.name)] += 1
+                strikes_at = clock.now() + timedelta(hours=dice.uniform(0, 1.5))
+            time.sleep(0.01)
+    return faults
 
 
 def strike(dice: random.Random, killer: psycopg.Connection, database: str) -> str:

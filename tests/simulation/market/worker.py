@@ -33,6 +33,7 @@ from exchange.market.orderly import tasks as orderly  # noqa: E402
 from exchange.market.quick import warm_up  # noqa: E402
 from exchange.market.standing import tasks as standing  # noqa: E402
 from exchange.scheduling import tasks as scheduling  # noqa: E402
+from exchangectl.process import die_with_parent  # noqa: E402
 from tests.simulation.market import hourglass  # noqa: E402
 
 _CUT = (None, "57P01")  # the connection broke, or an administrator ended it
@@ -85,11 +86,12 @@ def _do(task: Callable[..., Any], **ids: Any) -> None:
 
 def keep(work: Callable[[], None], dice: random.Random) -> int:
     """Let a child work, kill it and start another until the input ends; answers how many died."""
-    kills, is_over = 0, False
+    kills, is_over, keeper = 0, False, os.getpid()
     while not is_over:
         child = os.fork()
         if not child:
             try:
+                die_with_parent(signal.SIGKILL, keeper)
                 work()
             except BaseException:
                 traceback.print_exc()
