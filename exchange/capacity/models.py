@@ -266,7 +266,7 @@ class BookEventKind(models.TextChoices):
     CAPACITY_RESERVED = "capacity_reserved", "Capacity reserved"  # for an auction; payload: runs
     CAPACITY_RETURNED = "capacity_returned", "Capacity returned"  # what it did not sell; runs
     AUCTION_PUBLISHED = "auction_published", "Auction published"  # its trades make this batch
-    OFFER_ENTERED = "offer_entered", "Offer entered"
+    OFFER_ENTERED = "offer_entered", "Offer entered"  # payload: the terms
     OFFER_CHANGED = "offer_changed", "Offer changed"  # payload: the new values
     OFFER_PAUSED = "offer_paused", "Offer paused"
     OFFER_RESUMED = "offer_resumed", "Offer resumed"

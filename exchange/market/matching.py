@@ -73,11 +73,12 @@ def _match_batch(batch: admission.Batch) -> bool:
             if _broken_constraint(error) not in _TAKEN_BACK:
                 raise
             log.warning("capacity_taken_back", book=batch.book.code, attempt=attempt)
-            if not admission.admit_capacity_changes(batch.book.id):
-                raise
+            admission.admit_capacity_changes(batch.book.id)
             again = admission.admit(batch.book.id, now=batch.admission.admitted_at)
             if again is None or again.admission.batch != batch.admission.batch:
                 return False
+            if len(again.events) == len(batch.events):
+                raise  # nothing was taken back, neither by this worker nor by another
             batch = again
         except Exception:
             _kept.pop(batch.book.id, None)

@@ -165,8 +165,9 @@ def create_offers(*, actor: Actor, requests: Sequence[OfferRequest], now: dateti
     offers = intake.offers_of(requests, provider_id=provider_id, pools=pools, now=now)
     Offer.objects.bulk_create(offers, batch_size=2000)
     by_book: dict[int, list[inbox.InboxEvent]] = {}
-    for offer in offers:
-        event = inbox.InboxEvent(BookEventKind.OFFER_ENTERED, offer.id)
+    for offer, request in zip(offers, requests, strict=True):
+        terms = _payload(intake.offer_terms(request))
+        event = inbox.InboxEvent(BookEventKind.OFFER_ENTERED, offer.id, terms)
         by_book.setdefault(offer.book_id, []).append(event)
     for book_id in sorted(by_book):
         inbox.append(book_id=book_id, events=by_book[book_id], now=now)
@@ -227,8 +228,7 @@ def change_offer(*, actor: Actor, offer_id: UUID, changes: dict[str, Any], now: 
         resale.check_within(offer.resale_of, wanted, rules)
     if rules.problems:
         raise OfferRefused("The offer breaks rules of the market.", fields=rules.problems)
-    terms = intake.offer_terms(wanted)
-    payload = terms | {"prices": [str(price) for price in terms["prices"]]}
+    payload = _payload(intake.offer_terms(wanted))
     _tell_book(offer, BookEventKind.OFFER_CHANGED, payload, now)
     _record(actor, "offer.change", offer, payload | _passes_band(wanted), now)
     return offer
@@ -364,6 +364,10 @@ def _require_state(offer: Offer, *allowed: OfferState) -> None:
             f"The offer is {offer.state}; this needs it to be {' or '.join(allowed)}.",
             state=offer.state,
         )
+
+
+def _payload(terms: dict[str, Any]) -> dict[str, Any]:
+    return terms | {"prices": [str(price) for price in terms["prices"]]}
 
 
 def _tell_book(offer: Offer, kind: BookEventKind, payload: dict[str, Any], now: datetime) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from core.states import next_state
@@ -33,7 +35,19 @@ from exchange.market.terms import (
 )
 
 _AMENDED = BookEventKind.ORDER_AMENDED
+_CAPACITY = (
+    BookEventKind.POOL_CHANGED,
+    BookEventKind.CAPACITY_RELEASED,
+    BookEventKind.CAPACITY_RESERVED,
+    BookEventKind.CAPACITY_RETURNED,
+)
 _KEEPS_PRIORITY = frozenset({"units"})
+_OFFER_VERBS = {
+    BookEventKind.OFFER_ENTERED: "admit",
+    BookEventKind.OFFER_PAUSED: "pause",
+    BookEventKind.OFFER_RESUMED: "resume",
+    BookEventKind.OFFER_WITHDRAWN: "withdraw",
+}
 
 
 @dataclass(slots=True)
@@ -122,8 +136,7 @@ class _Translator:
         return True
 
     def run(self) -> Translation:
-        # Halts stand before everything in their batch, also before capacity that entered it late.
-        for event in sorted(self.batch.events, key=_is_no_halt):
+        for event in sorted(self.batch.events, key=turn):
             if event.kind in reservations.KINDS:
                 self.result.events += self.reserved.say(event)
                 continue
@@ -140,7 +153,7 @@ class _Translator:
             case BookEventKind.ORDER_ENTERED:
                 return self._order_entered(event)
             case BookEventKind.ORDER_CANCELLED | BookEventKind.ORDER_EXPIRED:
-                return _taken_out(event)
+                return taken_out(event)
             case BookEventKind.ORDER_AMENDED:
                 return self._order_amended(event)
             case BookEventKind.POOL_CHANGED:
@@ -148,7 +161,7 @@ class _Translator:
             case BookEventKind.CAPACITY_RELEASED:
                 release = self.releases[event.id]
                 self._end_resales(release.trade)
-                return _released(release)
+                return released(release)
             case BookEventKind.TRADING_HALTED | BookEventKind.TRADING_RESUMED:
                 return self._halted_or_resumed(event)
             case _:
@@ -187,45 +200,20 @@ class _Translator:
 
     def _offer_event(self, event: BookEvent) -> Event | None:
         offer = self.offers[event.subject_id]
-        verb = {
-            BookEventKind.OFFER_ENTERED: "admit",
-            BookEventKind.OFFER_CHANGED: "change",
-            BookEventKind.OFFER_PAUSED: "pause",
-            BookEventKind.OFFER_RESUMED: "resume",
-            BookEventKind.OFFER_WITHDRAWN: "withdraw",
-        }[BookEventKind(event.kind)]
-        if verb == "change":
-            if offer.state not in (OfferState.OPEN, OfferState.PAUSED):
-                return None
-            return self._offer_changed(offer, event)
-        if (offer.state, verb) not in OFFER_TRANSITIONS:
-            # It was asked for while another event of the same offer was on its way.
-            return None
-        resold_id = offer.resale_of_id
-        if verb == "admit" and resold_id and not self._admit_resale(resold_id):
-            verb = "withdraw"
         before = offer.state
-        offer.state = next_state(OFFER_TRANSITIONS, offer.state, verb, what="an offer")
-        self.result.changed_offers[offer.id] = offer
-        if verb in ("admit", "resume"):
-            offer.entry_batch, offer.entry_position = self._entry(event)
-        if verb == "admit":
-            return OfferEntered(loading.offer_terms(offer))
-        if verb == "resume":
-            return OfferOpened(offer.id.int, self._entry(event))
-        # One that never entered is nothing that the engine could close.
-        return None if before == OfferState.PENDING else OfferClosed(offer.id.int)
+        if event.kind == BookEventKind.OFFER_ENTERED and self._has_nothing_to_resell(offer):
+            offer.state = next_state(OFFER_TRANSITIONS, before, "withdraw", what="an offer")
+            said = None
+        else:
+            said = offer_event(offer, event, self._entry(event))
+        if said is not None or offer.state != before:
+            self.result.changed_offers[offer.id] = offer
+        return said
 
-    def _offer_changed(self, offer: Offer, event: BookEvent) -> Event:
-        terms = event.payload | {"prices": [Decimal(price) for price in event.payload["prices"]]}
-        changed = {name for name, value in terms.items() if getattr(offer, name) != value}
-        shrinks = changed <= _KEEPS_PRIORITY and terms["units"] <= offer.units
-        for name in changed:
-            setattr(offer, name, terms[name])
-        if not shrinks:
-            offer.entry_batch, offer.entry_position = self._entry(event)
-        self.result.changed_offers[offer.id] = offer
-        return OfferChanged(loading.offer_terms(offer))
+    def _has_nothing_to_resell(self, offer: Offer) -> bool:
+        resold_id = offer.resale_of_id
+        waits = offer.state == OfferState.PENDING
+        return waits and resold_id is not None and not self._admit_resale(resold_id)
 
     def _halted_or_resumed(self, event: BookEvent) -> Event | None:
         """Close the pools that sold, or open those that no halt covers any more."""
@@ -263,17 +251,65 @@ class _Translator:
         return self.batch.admission.batch, event.position
 
 
-def _taken_out(event: BookEvent) -> Event:
+def offer_event(offer: Offer, event: BookEvent, entry: Entry) -> Event | None:
+    """Move an unsaved ``offer`` on by an event of it, and say it; None where it changes nothing.
+
+    That is so where it was asked for while another event of the same offer was on its way.
+    """
+    kind = BookEventKind(event.kind)
+    if kind == BookEventKind.OFFER_CHANGED:
+        if offer.state not in (OfferState.OPEN, OfferState.PAUSED):
+            return None
+        return _offer_changed(offer, told_terms(event.payload), entry)
+    verb = _OFFER_VERBS[kind]
+    if (offer.state, verb) not in OFFER_TRANSITIONS:
+        return None
+    before = offer.state
+    offer.state = next_state(OFFER_TRANSITIONS, before, verb, what="an offer")
+    if verb in ("admit", "resume"):
+        offer.entry_batch, offer.entry_position = entry
+    if verb == "admit":
+        return OfferEntered(loading.offer_terms(offer))
+    if verb == "resume":
+        return OfferOpened(offer.id.int, entry)
+    # One that never entered is nothing that the engine could close.
+    return None if before == OfferState.PENDING else OfferClosed(offer.id.int)
+
+
+def told_terms(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of an offer that an event's payload names."""
+    return {**payload, "prices": [Decimal(price) for price in payload["prices"]]}
+
+
+def _offer_changed(offer: Offer, terms: Mapping[str, Any], entry: Entry) -> Event:
+    changed = {name for name, value in terms.items() if getattr(offer, name) != value}
+    shrinks = changed <= _KEEPS_PRIORITY and terms["units"] <= offer.units
+    for name in changed:
+        setattr(offer, name, terms[name])
+    if not shrinks:
+        offer.entry_batch, offer.entry_position = entry
+    return OfferChanged(loading.offer_terms(offer))
+
+
+def taken_out(event: BookEvent) -> Event:
+    """That an order is taken out, by its buyer or by its time."""
     if event.kind == BookEventKind.ORDER_CANCELLED:
         return OrderCancelled(event.subject_id.int, "by the buyer")
     return OrderExpired(event.subject_id.int, "its time is over")
 
 
-def _is_no_halt(event: BookEvent) -> bool:
-    return event.kind != BookEventKind.TRADING_HALTED
+def turn(event: BookEvent) -> tuple[bool, bool, int]:
+    """The key by which a batch's events are told: halts, then capacity, each by order of arrival.
+
+    Not by position, since capacity that entered an open batch late has one before all others: told
+    first, it would be undone by an older change of the same pool.
+    """
+    kind = BookEventKind(event.kind)
+    return kind != BookEventKind.TRADING_HALTED, kind not in _CAPACITY, event.id
 
 
-def _released(release: TradeRelease) -> Event:
+def released(release: TradeRelease) -> Event:
+    """That a trade, which the release has loaded, gave capacity back."""
     trade = release.trade
     return CapacityReleased(
         offer=trade.offer_id.int,

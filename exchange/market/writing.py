@@ -84,8 +84,9 @@ class _Work:
         self.batch, self.result = batch, result
         self.written_at = clock.now()
         self.now = batch.admission.admitted_at
-        touched = [UUID(int=outcome.order) for outcome in result.outcomes]
-        missing = [order_id for order_id in touched if order_id not in said.entered_orders]
+        touched = {UUID(int=outcome.order) for outcome in result.outcomes}
+        # An amendment may come too late for an order that an earlier batch closed.
+        missing = (touched | said.amendments.keys()) - said.entered_orders.keys()
         self.orders: dict[UUID, Order] = said.entered_orders | Order.objects.in_bulk(missing)
         self.decided = [
             (said.amendments[UUID(int=told.order)], told.refusal) for told in result.amendments

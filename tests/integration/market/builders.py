@@ -64,7 +64,13 @@ def offered_pool(
 
 
 def offer(provider: Actor, pool: Pool, *, price: str = "10", **facts) -> Offer:
-    request = OfferRequest(
+    request = offer_request(pool, price=price, **facts)
+    (made,) = services.create_offers(actor=provider, requests=[request], now=NOW)
+    return made
+
+
+def offer_request(pool: Pool, *, price: str = "10", **facts) -> OfferRequest:
+    return OfferRequest(
         pool=pool.id,
         **(
             {
@@ -76,8 +82,6 @@ def offer(provider: Actor, pool: Pool, *, price: str = "10", **facts) -> Offer:
             | facts
         ),
     )
-    (made,) = services.create_offers(actor=provider, requests=[request], now=NOW)
-    return made
 
 
 def many_grades(number: int) -> tuple[GradeLimit, ...]:

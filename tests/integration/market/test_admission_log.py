@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from demo.admissions import compare
-from exchange.market import services
+from exchange.capacity import inbox
+from exchange.capacity.models import BookEventKind, Grade, Pool
+from exchange.market import intake, services
+from exchange.market.models import Offer
 from tests.integration.market import builders as make
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -42,23 +44,45 @@ def test_the_engine_makes_the_same_trades_of_the_log(capsys):
 
 def test_a_log_that_says_otherwise_is_told():
     a_lively_book()
-    with connection.cursor() as cursor:
-        # As if the offers had been cheaper, and the writer had taken too much.
-        cursor.execute("UPDATE exchange_offer SET prices = ARRAY[5]")
+    # As if the pools had been of another grade, and the writer had sold what was not asked for.
+    Pool.objects.update(grade=Grade.objects.exclude(code=make.NPU).filter(book=make.book())[0])
     (book,) = [book for book in compare() if book.trades]
     assert "the engine makes" in book.difference
     with pytest.raises(CommandError, match="1 books differ"):
         call_command("replay_admissions")
 
 
+def test_offers_are_told_as_they_were_before_each_change():
+    seller = make.seller()
+    _, offer = make.offered_pool(seller, price="12", units=16)
+    make.place(make.funded_buyer(), limit="13", units=4)
+    make.match()
+    for hour, change in enumerate(({"prices_micro": (9_000_000,)}, {"units": 10}), start=1):
+        now = make.later(hour / 10)
+        services.change_offer(actor=seller, offer_id=offer.id, changes=change, now=now)
+        make.place(make.funded_buyer(), limit="13", units=4, now=now)
+        make.match(now=now)
+    (book,) = [book for book in compare() if book.trades]
+    assert (book.trades >= 3, book.difference) == (True, "")
+
+
 def test_what_can_no_longer_be_told_is_said():
     seller = make.seller()
-    _, offer = make.offered_pool(seller, price="12")
-    make.place(make.funded_buyer(), limit="13")
+    pool = make.capacity.pool(seller, make.capacity.centre(seller))
+    terms = intake.offer_terms(make.offer_request(pool))
+    offer = Offer.objects.create(
+        provider_id=seller.organisation_id,
+        pool=pool,
+        book=make.book(),
+        created_at=make.NOW,
+        **terms,
+    )
+    bare = inbox.InboxEvent(BookEventKind.OFFER_ENTERED, offer.id)
+    inbox.append(book_id=offer.book_id, events=[bare], now=make.NOW)
     make.match()
     services.change_offer(
         actor=seller, offer_id=offer.id, changes={"units": 8}, now=make.later(0.1)
     )
     make.match(now=make.later(0.2))
-    (book,) = [book for book in compare() if book.trades]
+    (book,) = compare()
     assert "was changed: its first terms are gone" in book.difference

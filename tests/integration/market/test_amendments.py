@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from core.errors import InsufficientFunds
 from core.money import to_micro
 from core.slots import slot_start_at
-from exchange.market import services
+from exchange.market import admission, services
 from exchange.market.errors import (
     AmendmentUnderWay,
     OrderClosed,
@@ -331,3 +331,18 @@ def test_amendments_follow_one_another_by_number():
                 f"INSERT INTO exchange_orderamendment ({columns}) "
                 f"SELECT {chosen} FROM exchange_order"
             )
+
+
+def test_an_amendment_that_comes_after_a_batch_that_closed_its_order_is_refused():
+    buyer = make.funded_buyer(1000)
+    order = make.place(buyer, limit="10", units=4, **FIXED)
+    make.match()
+    make.offered_pool(make.seller(), price="10", units=4)
+    admission.admit(make.book().id, now=make.NOW)  # the batch that fills it
+    late = amend(buyer, order, limit="12")
+    make.match()
+    order.refresh_from_db()
+    assert order.state == "filled"
+    assert decided(late) == ("refused", "closed")
+    assert make.balance(buyer).held == 80 * YUAN
+    assert_sound()

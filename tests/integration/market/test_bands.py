@@ -18,8 +18,9 @@ from exchange.market.models import Offer, Order
 from exchange.market.orderly import services as orderly
 from exchange.market.orderly.errors import BookNotFound
 from exchange.market.orderly.models import IndexHour, IndexPublication
+from exchange.market.reference import ReferenceBook
+from exchange.market.retelling import retell
 from tests import factories
-from tests.concurrency.market import racers
 from tests.integration.market import builders as make
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -159,7 +160,7 @@ def test_what_rests_is_not_judged_again_and_a_replay_needs_no_index(banded):
     make.match()
     order = Order.objects.get()
     assert order.state == "filled"
-    assert len(racers.replay(make.book().id)) == 1
+    assert len(retell(make.book(), ReferenceBook).trades) == 1
 
 
 def test_without_a_band_nothing_is_asked(banded, django_assert_num_queries):

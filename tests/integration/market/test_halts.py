@@ -19,8 +19,9 @@ from exchange.market.models import Order, Trade
 from exchange.market.orderly import services as orderly
 from exchange.market.orderly.errors import HaltNotFound
 from exchange.market.orderly.models import Halt
+from exchange.market.reference import ReferenceBook
+from exchange.market.retelling import retell, trades_written
 from tests import factories
-from tests.concurrency.market import racers
 from tests.integration.market import builders as make
 
 pytestmark = pytest.mark.usefixtures("reference")
@@ -45,13 +46,9 @@ def states() -> list[str]:
     return list(Order.objects.order_by("id").values_list("state", flat=True))
 
 
-def written() -> list[tuple]:
-    rows = Trade.objects.order_by("batch", "position")
-    return list(rows.values_list("order_id", "offer_id", "units", "start_slot", "end_slot"))
-
-
 def assert_sound() -> None:
-    assert written() == racers.replay(make.book().id)
+    book = make.book()
+    assert trades_written(book) == retell(book, ReferenceBook).trades
     assert [finding for finding in verify.checks() if not finding.ok] == []
 
 
