@@ -103,7 +103,8 @@ def _flows(layout: Layout, flows: Sequence[int], prices: dict[int, int]) -> tupl
     links = sorted(layout.problem.links, key=lambda link: link.id)
     said: list[Flow] = []
     for arc, units in zip(layout.arcs, flows, strict=True):
-        if units:
+        # Where no order reaches, nothing has a price, and what flows there flows in a circle.
+        if units and arc.head in prices and arc.tail in prices:
             limit = layout.limits[arc.limit]
             transport = abs(units) * arc.price_micro
             brought = units * (prices[arc.head] - prices[arc.tail])

@@ -114,7 +114,9 @@ def test_a_preview_says_what_placing_would_say(banded):
     assert refused.value.fields[0].field == LIMIT
     request = make.order_request(limit="100", allow_outside_band=True)
     quoted = preview.preview_order(actor=buyer, request=request, now=make.NOW)
-    assert quoted.warnings[0].startswith(f"{LIMIT}: price band: 100.000000 yuan, the band is 8.")
+    warned = quoted.warnings[0]
+    assert warned.rule == "price_band"
+    assert warned.says.startswith(f"{LIMIT}: price band: 100.000000 yuan, the band is 8.")
 
 
 def test_who_passes_the_band_on_purpose_is_on_record(banded):
