@@ -52,6 +52,8 @@ class Translation:
     amendments: dict[UUID, OrderAmendment] = field(default_factory=dict)  # by order
     new_entries: dict[UUID, Entry] = field(default_factory=dict)  # of amended orders
     changed_offers: dict[UUID, Offer] = field(default_factory=dict)
+    # Of offers whose window changes: from the first to the last slot of all that they have here.
+    widest_windows: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     changed_pools: dict[UUID, Pool] = field(default_factory=dict)
     halts_in_force: dict[str, list[str] | None] = field(default_factory=dict)
     halts_and_resumptions: list[BookEvent] = field(default_factory=list)
@@ -136,9 +138,14 @@ class _Translator:
 
     def _offer_event(self, event: BookEvent) -> Event | None:
         offer = self.offers[event.subject_id]
+        before = offer.start_slot, offer.end_slot
         said = offer_event(offer, event, self._entry(event))
         if said is not None:
             self.result.changed_offers[offer.id] = offer
+        if (offer.start_slot, offer.end_slot) != before:
+            start, end = self.result.widest_windows.get(offer.id, before)
+            widest = min(start, offer.start_slot), max(end, offer.end_slot)
+            self.result.widest_windows[offer.id] = widest
         return said
 
     def _halted_or_resumed(self, event: BookEvent) -> Event | None:
