@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from django.db import transaction
 
 from core.slots import slot_start_at
 from exchange.capacity.models import BookEvent
@@ -169,7 +170,8 @@ def test_a_halt_in_the_middle_of_racing_orders_and_killed_workers(market):
         make.match()
         assert Trade.objects.count() == before
         seen_while_halted.add(before)
-        orderly.resume_trading(actor=desk, halt_id=halt.id, reason="y", now=make.NOW)
+        with transaction.atomic():
+            orderly.resume_trading(actor=desk, halt_id=halt.id, reason="y", now=make.NOW)
         make.match()
         assert Trade.objects.count() > before
     assert len(seen_while_halted) == 3
