@@ -59,6 +59,8 @@ class Translation:
     amendments: dict[UUID, OrderAmendment] = field(default_factory=dict)  # by order
     new_entries: dict[UUID, Entry] = field(default_factory=dict)  # of amended orders
     changed_offers: dict[UUID, Offer] = field(default_factory=dict)
+    # Of offers whose window changes: from the first to the last slot of all that they have here.
+    widest_windows: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     changed_pools: dict[UUID, Pool] = field(default_factory=dict)
     halts_in_force: dict[str, list[str] | None] = field(default_factory=dict)
     halts_and_resumptions: list[BookEvent] = field(default_factory=list)
@@ -200,7 +202,7 @@ class _Translator:
 
     def _offer_event(self, event: BookEvent) -> Event | None:
         offer = self.offers[event.subject_id]
-        before = offer.state
+        before, window = offer.state, (offer.start_slot, offer.end_slot)
         if event.kind == BookEventKind.OFFER_ENTERED and self._has_nothing_to_resell(offer):
             offer.state = next_state(OFFER_TRANSITIONS, before, "withdraw", what="an offer")
             said = None
@@ -208,6 +210,10 @@ class _Translator:
             said = offer_event(offer, event, self._entry(event))
         if said is not None or offer.state != before:
             self.result.changed_offers[offer.id] = offer
+        if (offer.start_slot, offer.end_slot) != window:
+            start, end = self.result.widest_windows.get(offer.id, window)
+            widest = min(start, offer.start_slot), max(end, offer.end_slot)
+            self.result.widest_windows[offer.id] = widest
         return said
 
     def _has_nothing_to_resell(self, offer: Offer) -> bool:

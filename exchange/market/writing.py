@@ -67,6 +67,8 @@ def write_batch(batch: Batch, said: Translation, result: BatchResult) -> bool:
         return False
     work = _Work(batch, said, result)
     amendments.write(work.decided, work.amended, batch=number, now=work.now)
+    if work.trades:
+        _widen_offers(said)
     copy_trades(work.trades)
     hold_ids = _update_orders(work)
     _update_offers_and_pools(batch, said)
@@ -180,6 +182,16 @@ def copy_trades(trades: Sequence[Trade]) -> None:
     ):
         for trade in trades:
             copy.write_row([getattr(trade, column.attname) for column in _TRADE_COLUMNS])
+
+
+def _widen_offers(said: Translation) -> None:
+    """Let changed offers span every window that they have in the batch, until it has its trades.
+
+    The database holds a trade against its offer's row; the batch made it under the terms before a
+    change or after.
+    """
+    for offer_id, (start, end) in said.widest_windows.items():
+        Offer.objects.filter(id=offer_id).update(start_slot=start, end_slot=end)
 
 
 def _update_orders(work: _Work) -> dict[UUID, UUID]:

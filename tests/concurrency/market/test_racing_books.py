@@ -221,7 +221,8 @@ def test_a_halt_in_the_middle_of_racing_orders_and_killed_workers(market):
         make.match()
         assert Trade.objects.count() == before
         seen_while_halted.add(before)
-        orderly.resume_trading(actor=desk, halt_id=halt.id, reason="y", now=make.NOW)
+        with transaction.atomic():
+            orderly.resume_trading(actor=desk, halt_id=halt.id, reason="y", now=make.NOW)
         make.match()
         assert Trade.objects.count() > before
     assert len(seen_while_halted) == 3

@@ -19,11 +19,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from tests.simulation.market.worker import unless_cut  # sets Django up
+from tests.simulation.market.worker import DATABASE_ERRORS, unless_cut  # sets Django up
 
 # isort: split
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import transaction
 
 from accounts.actors import Actor
 from accounts.models import Organisation
@@ -85,7 +85,7 @@ class Member:
             try:
                 if BookEvent.objects.filter(batch=None).count() < MOST_WAITING:
                     break
-            except (DatabaseError, InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 unless_cut(error)
             time.sleep(0.02)
 
@@ -96,7 +96,7 @@ class Member:
                 return "no cause" if act() is None else "ok"
         except ExchangeError as refused:
             return refused.slug
-        except (DatabaseError, InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             unless_cut(error)
             return "lost"
 

@@ -36,14 +36,16 @@ from exchange.scheduling import tasks as scheduling  # noqa: E402
 from exchangectl.process import die_with_parent  # noqa: E402
 from tests.simulation.market import hourglass  # noqa: E402
 
+# Django leaves an error of psycopg as it is where a cursor that streams is closed.
+DATABASE_ERRORS = (DatabaseError, InterfaceError, psycopg.Error)
 _CUT = (None, "57P01")  # the connection broke, or an administrator ended it
 
 
 def unless_cut(error: Exception) -> None:
     """Raise ``error`` again, unless only this process's session was ended under it."""
-    cause = error.__cause__
-    cut = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
-    if not isinstance(error, InterfaceError) and not (cut and cause.sqlstate in _CUT):
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    cut = isinstance(cause, psycopg.OperationalError) and cause.sqlstate in _CUT
+    if not cut and not isinstance(error, InterfaceError):
         raise error
     connection.close()
 
@@ -80,7 +82,7 @@ def sweep() -> None:
 def _do(task: Callable[..., Any], **ids: Any) -> None:
     try:
         task(**ids)
-    except (DatabaseError, InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         unless_cut(error)
 
 
