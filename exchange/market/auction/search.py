@@ -115,8 +115,8 @@ class Search:
         missing = found.bound - found.welfare
         return math.isfinite(missing) and missing <= self.gap * max(abs(found.bound), 1e-9)
 
-    def consider(self, decision: Decision) -> Considered:
-        """Settle a decision, and keep it where it is the best."""
+    def consider(self, decision: Decision, *, keep: bool = True) -> Considered:
+        """Settle a decision, and keep it where it is the best (and `keep` says it may be)."""
         known = self.found.tried.get(decision)
         if known is not None:
             return known
@@ -128,6 +128,8 @@ class Search:
             outcome = self.pricer.outcome(decision, answer, self.linear)
             if outcome == NoPrices():
                 answer, outcome = self._with_whole_flows(decision, answer)
+        if not keep:
+            return outcome, answer.welfare
         if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
             self.found.outcome, self.found.welfare = outcome, answer.welfare
         if isinstance(outcome, NoPrices):
@@ -167,10 +169,43 @@ class Search:
         sign = self.layout.blocks[loser.block].sign
         cells = self._cells_of(node for node, _ in loser.weights)
         absent, present = self._literals(decision, cells)
-        return Cut(
+        cut = Cut(
             tuple(x for x in absent if x.block < 0 or self.layout.blocks[x.block].sign == sign),
             tuple(x for x in present if x.block < 0 or self.layout.blocks[x.block].sign != sign),
         )
+        return cut if self.layout.incomes else self._lifted(cut, decision, loser.block)
+
+    def _lifted(self, cut: Cut, decision: Decision, loser: int) -> Cut:
+        """The cut without what the loser would lose without as well.
+
+        Tried in halves: sellers leave and buyers come (for a losing buyer the other way round), as
+        long as it still loses at its best prices. Others of the decision play no part: they stay.
+        """
+        needed = [x for x in cut.absent if x.block != loser] + list(cut.present)
+        lots = list(decision.lots)
+        size = len(needed)
+        while size and needed and self.left() > 0:
+            for start in range(0, len(needed), size):
+                group = needed[start : start + size]
+                tried = list(lots)
+                for x in group:
+                    gone = x in cut.absent
+                    tried[x.block] = 0 if gone else self.layout.blocks[x.block].lots
+                if self._loses(loser, Decision(tuple(tried), decision.refused)):
+                    lots = tried
+                    needed = [x for x in needed if x not in group]
+                    break
+            else:
+                size //= 2
+        return Cut(
+            tuple(x for x in cut.absent if x.block == loser or x in needed),
+            tuple(x for x in cut.present if x in needed),
+        )
+
+    def _loses(self, block: int, decision: Decision) -> bool:
+        """Whether a block loses at its best prices, in a decision that need not be allowed."""
+        outcome, _ = self.consider(decision, keep=False)
+        return isinstance(outcome, NoPrices) and any(d.block == block for d in outcome.losers)
 
     def _cut_of(self, decision: Decision, cells: set[int]) -> Cut:
         absent, present = self._literals(decision, cells)
