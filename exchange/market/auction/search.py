@@ -62,13 +62,17 @@ class Search:
             return self.found
         self._dive()
         integer = Model(self.layout).as_integer()
+        root = self.improver.root
         while not self.proven() and self.left() > 0:
+            if root is not None:
+                integer.leave_out(root, root.welfare - self.found.welfare)
             answer = integer.search(
                 seconds=self.left(),
                 relative_gap=self.gap / 2,
             )
             self.found.rounds += 1
-            self.found.bound = min(self.found.bound, answer.bound)
+            # What is left out has no more welfare than the best that was found.
+            self.found.bound = min(self.found.bound, max(answer.bound, self.found.welfare))
             if not len(answer.values):
                 break
             decision = integer.decision_of(answer.values)
@@ -90,9 +94,11 @@ class Search:
         best = self.found.outcome
         missing = self.found.bound - self.found.welfare
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
-        if best is not None and thin and len(self.layout.blocks) >= _MANY:
-            self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
-            best = self.found.outcome or best
+        if best is not None and not self.proven():
+            if thin and len(self.layout.blocks) >= _MANY:
+                until = self.left() * _PROVING
+                self.improver.exchange(best.decision, self.found.welfare, until=until)
+                best = self.found.outcome or best
             self.improver.improve(best.decision, (best, self.found.welfare))
 
     def _cut_off(self, integer: Model) -> None:
