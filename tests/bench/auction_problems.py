@@ -25,8 +25,8 @@ def made(
     Steps fall on zones, slots and grades evenly, half on each side; asks lie around a zone's and
     hour's cost, bids around a fifth above it, for 1 to 40 units. A block runs over 2 to 12 slots,
     has 2 to 20 units in each and a price near its zone's; a quarter can be cut to a half; a tenth
-    hang on another. Links form a ring with chords, carry 20 to 80 units of all grades together and cost
-    up to 0.5 yuan.
+    hang on another. Links form a ring with chords, carry 20 to 80 units of all grades together and
+    cost up to 0.5 yuan.
     """
     random = Random(seed)
     zone_names = tuple(f"zone-{i:02}" for i in range(zones))

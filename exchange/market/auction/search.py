@@ -80,7 +80,7 @@ class Search:
             if isinstance(outcome, NoPrices):
                 self.improver.improve(*self.improver.repair(decision))
             self._cut_off(integer)
-        models = (integer, self.linear, self.whole)
+        models = (integer, self.linear, self.whole, self.pricer)
         self.found.solver_seconds = sum(model.seconds for model in models if model)
         self.found.bound = max(self.found.bound, self.unsure)
         self.found.proven = self.proven()
