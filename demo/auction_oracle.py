@@ -28,7 +28,7 @@ from exchange.market.auction.result import Result
 from exchange.market.auction.search import Search
 from exchange.market.auction.settling import CellBook, settle
 
-GAP: Final = 1e-8  # demand at any price is most of the welfare; this is some euros a day
+GAP: Final = 1e-7  # demand at any price is most of the welfare, so this is little money
 NUDGE_UNITS: Final = UNITS_PER_MWH // 100
 WRONG: Final[Mapping[str, Mapping[str, Any]]] = {
     "no_internal_limits": {"limits_times": None},

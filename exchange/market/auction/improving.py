@@ -12,7 +12,7 @@ from typing import Final
 
 from exchange.market.auction.layout import Layout
 from exchange.market.auction.pricing import Demand, NoPrices, Outcome
-from exchange.market.auction.relaxation import Decision, Model
+from exchange.market.auction.relaxation import Answer, Decision, Model
 
 _CHAIN: Final = 12  # blocks taken out after one was put in, before it is given up
 _WHOLE: Final = 1e-6
@@ -36,6 +36,7 @@ class Improver:
     ) -> None:
         self.layout, self.linear = layout, linear
         self.consider, self.left = consider, left
+        self.root: Answer | None = None  # the relaxation of a dive from nothing
         self.random = Random(0)  # noqa: S311 - draws neighbourhoods, the same in every run
         self._children: dict[int, list[int]] = {}
         for i, placed in enumerate(layout.blocks):
@@ -53,6 +54,8 @@ class Improver:
         fixed = dict(fixed or {})
         answer = self.linear.relax(fixed)
         bound = answer.welfare
+        if not fixed:
+            self.root = answer
         while self.left() > 0:
             yes = self.linear.yes_of(answer.values)
             open_ = [i for i in range(len(yes)) if _WHOLE < yes[i] < 1 - _WHOLE]

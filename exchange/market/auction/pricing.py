@@ -6,6 +6,7 @@ them are they moved: to the prices that fit with the least sum of absolute chang
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Pricer:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.seconds = 0.0  # spent inside the solver
         self._books: dict[tuple[int, frozenset[int]], CellBook] = {}
 
     def outcome(self, decision: Decision, answer: Answer, model: Model) -> Outcome | NoPrices:
@@ -107,7 +109,9 @@ class Pricer:
                 losers.sort(key=lambda d: -shortfall_at_best(d, lowest, highest))
                 return NoPrices(tuple(losers))
             losing.sort(key=lambda d: -shortfall(d, preferred))
-            moved = _Mover(self.layout, cells, lowest, highest, preferred).move(demands, flow)
+            mover = _Mover(self.layout, cells, lowest, highest, preferred)
+            moved = mover.move(demands, flow)
+            self.seconds += mover.seconds
             if moved is None:
                 return NoPrices(
                     (), tuple(losing + [d for d in _around(losing, demands) if d not in losing])
@@ -279,6 +283,7 @@ class _Mover:
     ) -> None:
         self.layout, self.cells = layout, cells
         self.lowest, self.highest, self.preferred = lowest, highest, preferred
+        self.seconds = 0.0  # spent inside the solver
 
     def move(self, demands: Sequence[Demand], flows: dict[int, int]) -> dict[int, int] | None:
         """Prices in whole micro-yuan that meet all demands, or None.
@@ -361,7 +366,9 @@ class _Mover:
                 least,
                 highspy.kHighsInf,
             )
+        begun = time.perf_counter()
         highs.run()
+        self.seconds += time.perf_counter() - begun
         if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         values = np.array(highs.getSolution().col_value)

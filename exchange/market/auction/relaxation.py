@@ -78,6 +78,7 @@ class Answer:
     bound: float
     prices: Floats  # by node, in yuan; of a linear programme only
     proven: bool  # optimal within the gap that was asked for
+    reduced: Floats  # reduced cost by column, in yuan by the solver's unit; of a linear one only
 
 
 class _Rows:
@@ -207,6 +208,24 @@ class Model:
             self.highs.changeColsIntegrality(len(whole), np.array(whole, np.int32), kinds)
         return self
 
+    def leave_out(self, root: Answer, missing: float) -> None:
+        """Narrow columns to what can still gain on a solution that `missing` yuan lie below `root`.
+
+        A column that leaves its bound in the relaxation costs its reduced cost for each unit, so it
+        can not leave it by more than what is missing divided by that.
+        """
+        slack = max(missing, 0.0) / self.scale * (1 + 1e-6) + 1e-7 * (1 + abs(missing) / self.scale)
+        values, reduced = root.values[: self.columns], root.reduced[: self.columns]
+        costly = np.abs(reduced) > 1e-6
+        reach = np.where(costly, slack / np.where(costly, np.abs(reduced), 1.0), _INF)
+        whole = np.arange(self.columns) >= self.lots
+        lower = np.where(reduced < -1e-6, np.maximum(self._lower, values - reach), self._lower)
+        upper = np.where(reduced > 1e-6, np.minimum(self._upper, values + reach), self._upper)
+        lower = np.where(whole, np.ceil(lower - 1e-6), lower)
+        upper = np.where(whole, np.floor(upper + 1e-6), upper)
+        columns = np.arange(self.columns, dtype=np.int32)
+        self.highs.changeColsBounds(self.columns, columns, lower, np.maximum(lower, upper))
+
     def with_whole_flows(self) -> Self:
         """Make flows whole where they are counted in units, for grades that share limits."""
         if self.scale == 1.0 and self.lots > self.forward:
@@ -226,13 +245,17 @@ class Model:
         self._run()
         status = self.highs.getModelStatus()
         info = self.highs.getInfo()
-        proven = status == _STATUS.kOptimal
+        proven = status in (_STATUS.kOptimal, _STATUS.kInfeasible)
+        if status == _STATUS.kInfeasible:
+            none = np.zeros(0)
+            return Answer(none, -_INF, -_INF, none, proven, none)
         if not proven and status != _STATUS.kTimeLimit:
             raise SolverFailed(self.highs.modelStatusToString(status))
         found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         values = np.array(self.highs.getSolution().col_value) if found else np.zeros(0)
         welfare = -info.objective_function_value * self.scale if found else -_INF
-        return Answer(values, welfare, -info.mip_dual_bound * self.scale, np.zeros(0), proven)
+        bound = -info.mip_dual_bound * self.scale
+        return Answer(values, welfare, bound, np.zeros(0), proven, np.zeros(0))
 
     def add_cut(self, cut: Cut) -> None:
         """Forbid what the cut forbids, in the integer programme."""
@@ -300,13 +323,16 @@ class Model:
         self._run()
         status = self.highs.getModelStatus()
         if status == _STATUS.kInfeasible:
-            return Answer(np.zeros(0), -_INF, -_INF, np.zeros(0), proven=True)
+            none = np.zeros(0)
+            return Answer(none, -_INF, -_INF, none, proven=True, reduced=none)
         if status != _STATUS.kOptimal:
             raise SolverFailed(self.highs.modelStatusToString(status))
         solution = self.highs.getSolution()
         welfare = -self.highs.getInfo().objective_function_value * self.scale
         duals = np.array(solution.row_dual[: len(self.layout.nodes)])
-        return Answer(np.array(solution.col_value), welfare, welfare, duals, proven=True)
+        reduced = np.array(solution.col_dual)
+        values = np.array(solution.col_value)
+        return Answer(values, welfare, welfare, duals, proven=True, reduced=reduced)
 
     def _upper_bounds(self) -> Floats:
         layout = self.layout

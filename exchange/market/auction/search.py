@@ -62,13 +62,17 @@ class Search:
             return self.found
         self._dive()
         integer = Model(self.layout).as_integer()
+        root = self.improver.root
         while not self.proven() and self.left() > 0:
+            if root is not None:
+                integer.leave_out(root, root.welfare - self.found.welfare)
             answer = integer.search(
                 seconds=self.left(),
                 relative_gap=self.gap / 2,
             )
             self.found.rounds += 1
-            self.found.bound = min(self.found.bound, answer.bound)
+            # What is left out has no more welfare than the best that was found.
+            self.found.bound = min(self.found.bound, max(answer.bound, self.found.welfare))
             if not len(answer.values):
                 break
             decision = integer.decision_of(answer.values)
@@ -76,7 +80,7 @@ class Search:
             if isinstance(outcome, NoPrices):
                 self.improver.improve(*self.improver.repair(decision))
             self._cut_off(integer)
-        models = (integer, self.linear, self.whole)
+        models = (integer, self.linear, self.whole, self.pricer)
         self.found.solver_seconds = sum(model.seconds for model in models if model)
         self.found.bound = max(self.found.bound, self.unsure)
         self.found.proven = self.proven()
@@ -90,9 +94,11 @@ class Search:
         best = self.found.outcome
         missing = self.found.bound - self.found.welfare
         thin = missing > max(self.gap, _THIN) * abs(self.found.bound)
-        if best is not None and thin and len(self.layout.blocks) >= _MANY:
-            self.improver.exchange(best.decision, self.found.welfare, until=self.left() * _PROVING)
-            best = self.found.outcome or best
+        if best is not None and not self.proven():
+            if thin and len(self.layout.blocks) >= _MANY:
+                until = self.left() * _PROVING
+                self.improver.exchange(best.decision, self.found.welfare, until=until)
+                best = self.found.outcome or best
             self.improver.improve(best.decision, (best, self.found.welfare))
 
     def _cut_off(self, integer: Model) -> None:
@@ -115,8 +121,8 @@ class Search:
         missing = found.bound - found.welfare
         return math.isfinite(missing) and missing <= self.gap * max(abs(found.bound), 1e-9)
 
-    def consider(self, decision: Decision) -> Considered:
-        """Settle a decision, and keep it where it is the best."""
+    def consider(self, decision: Decision, *, keep: bool = True) -> Considered:
+        """Settle a decision, and keep it where it is the best (and `keep` says it may be)."""
         known = self.found.tried.get(decision)
         if known is not None:
             return known
@@ -128,6 +134,8 @@ class Search:
             outcome = self.pricer.outcome(decision, answer, self.linear)
             if outcome == NoPrices():
                 answer, outcome = self._with_whole_flows(decision, answer)
+        if not keep:
+            return outcome, answer.welfare
         if isinstance(outcome, Outcome) and answer.welfare > self.found.welfare:
             self.found.outcome, self.found.welfare = outcome, answer.welfare
         if isinstance(outcome, NoPrices):
@@ -167,10 +175,43 @@ class Search:
         sign = self.layout.blocks[loser.block].sign
         cells = self._cells_of(node for node, _ in loser.weights)
         absent, present = self._literals(decision, cells)
-        return Cut(
+        cut = Cut(
             tuple(x for x in absent if x.block < 0 or self.layout.blocks[x.block].sign == sign),
             tuple(x for x in present if x.block < 0 or self.layout.blocks[x.block].sign != sign),
         )
+        return cut if self.layout.incomes else self._lifted(cut, decision, loser.block)
+
+    def _lifted(self, cut: Cut, decision: Decision, loser: int) -> Cut:
+        """The cut without what the loser would lose without as well.
+
+        Tried in halves: sellers leave and buyers come (for a losing buyer the other way round), as
+        long as it still loses at its best prices. Others of the decision play no part: they stay.
+        """
+        needed = [x for x in cut.absent if x.block != loser] + list(cut.present)
+        lots = list(decision.lots)
+        size = len(needed)
+        while size and needed and self.left() > 0:
+            for start in range(0, len(needed), size):
+                group = needed[start : start + size]
+                tried = list(lots)
+                for x in group:
+                    gone = x in cut.absent
+                    tried[x.block] = 0 if gone else self.layout.blocks[x.block].lots
+                if self._loses(loser, Decision(tuple(tried), decision.refused)):
+                    lots = tried
+                    needed = [x for x in needed if x not in group]
+                    break
+            else:
+                size //= 2
+        return Cut(
+            tuple(x for x in cut.absent if x.block == loser or x in needed),
+            tuple(x for x in cut.present if x in needed),
+        )
+
+    def _loses(self, block: int, decision: Decision) -> bool:
+        """Whether a block loses at its best prices, in a decision that need not be allowed."""
+        outcome, _ = self.consider(decision, keep=False)
+        return isinstance(outcome, NoPrices) and any(d.block == block for d in outcome.losers)
 
     def _cut_of(self, decision: Decision, cells: set[int]) -> Cut:
         absent, present = self._literals(decision, cells)
