@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -19,6 +19,8 @@ from api import idempotency, paging
 from api.errors import LengthRequired, MalformedRequest, RateLimited
 from api.throttling import Allowance, address_of
 from core import clock
+
+S = TypeVar("S", bound=BaseSerializer)
 
 
 class ApiView(APIView):
@@ -84,11 +86,15 @@ class ApiView(APIView):
             retry_after_seconds=seconds,
         )
 
-    def body(self, serializer: type[BaseSerializer]) -> dict[str, Any]:
-        """The checked body; ``InvalidInput`` names every bad field."""
+    def checked(self, serializer: type[S]) -> S:
+        """The body, to be made a request of; ``InvalidInput`` names every bad field."""
         checked = serializer(data=self.request.data, context={"request": self.request})
         checked.is_valid(raise_exception=True)
-        return cast(dict[str, Any], checked.validated_data)
+        return checked
+
+    def body(self, serializer: type[BaseSerializer]) -> dict[str, Any]:
+        """The values of the checked body."""
+        return cast(dict[str, Any], self.checked(serializer).validated_data)
 
     def query(self, serializer: type[BaseSerializer]) -> dict[str, Any]:
         """The checked query; ``limit`` and ``cursor`` are left to paging."""

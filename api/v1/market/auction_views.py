@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -45,12 +44,6 @@ _ORDER_EXAMPLE = OpenApiExample(
 )
 
 
-def _input(request: Request, shape: type[Any]) -> Any:
-    checked = shape(data=request.data)
-    checked.is_valid(raise_exception=True)
-    return checked.to_request()
-
-
 class _EntriesView(WriteView):
     """Orders or offers."""
 
@@ -82,6 +75,18 @@ class _EntriesView(WriteView):
         return self.shown(entry_id)
 
 
+class _OrdersView(_EntriesView):
+    scope = "orders"
+    side = EntrySide.BUY
+    shape = shapes.AuctionOrderSerializer
+
+
+class _OffersView(_EntriesView):
+    scope = "offers"
+    side = EntrySide.SELL
+    shape = shapes.AuctionOfferSerializer
+
+
 class AuctionsView(WriteView):
     scope = "orders:read"
 
@@ -104,8 +109,7 @@ class AuctionsView(WriteView):
     )
     def post(self, request: Request) -> Response:
         """For the operator: hold an auction that the timetable does not, or at other times."""
-        checked = shapes.AuctionTimesInput(data=request.data)
-        checked.is_valid(raise_exception=True)
+        checked = self.checked(shapes.AuctionTimesInput)
         auction = services.announce_auction(
             actor=self.actor,
             request=checked.to_request(),
@@ -212,11 +216,7 @@ class AuctionCertificateView(ApiView):
         return Response(selectors.published(auction_id).result.certificate)
 
 
-class AuctionOrdersView(_EntriesView):
-    scope = "orders"
-    side = EntrySide.BUY
-    shape = shapes.AuctionOrderSerializer
-
+class AuctionOrdersView(_OrdersView):
     @extend_schema(
         operation_id="auction_orders_list",
         summary="Your orders in an auction",
@@ -238,17 +238,13 @@ class AuctionOrdersView(_EntriesView):
         entry = services.place_order(
             actor=self.actor,
             auction_id=auction_id,
-            request=_input(request, shapes.AuctionOrderInput),
+            request=self.checked(shapes.AuctionOrderInput).to_request(),
             now=clock.now(),
         )
         return self.shown(entry.id, 201)
 
 
-class AuctionOrderView(_EntriesView):
-    scope = "orders"
-    side = EntrySide.BUY
-    shape = shapes.AuctionOrderSerializer
-
+class AuctionOrderView(_OrdersView):
     @extend_schema(
         operation_id="auction_orders_get",
         summary="An order in an auction",
@@ -259,11 +255,7 @@ class AuctionOrderView(_EntriesView):
         return self.shown(auction_order_id)
 
 
-class AuctionOrderReplaceView(_EntriesView):
-    scope = "orders"
-    side = EntrySide.BUY
-    shape = shapes.AuctionOrderSerializer
-
+class AuctionOrderReplaceView(_OrdersView):
     @extend_schema(
         operation_id="auction_orders_replace",
         summary="Replace an order in an auction",
@@ -275,17 +267,13 @@ class AuctionOrderReplaceView(_EntriesView):
         entry = services.replace_order(
             actor=self.actor,
             entry_id=auction_order_id,
-            request=_input(request, shapes.AuctionOrderInput),
+            request=self.checked(shapes.AuctionOrderInput).to_request(),
             now=clock.now(),
         )
         return self.shown(entry.id, 201)
 
 
-class AuctionOrderCancelView(_EntriesView):
-    scope = "orders"
-    side = EntrySide.BUY
-    shape = shapes.AuctionOrderSerializer
-
+class AuctionOrderCancelView(_OrdersView):
     @extend_schema(
         operation_id="auction_orders_cancel",
         summary="Cancel an order in an auction",
@@ -297,11 +285,7 @@ class AuctionOrderCancelView(_EntriesView):
         return self.cancelled(auction_order_id)
 
 
-class AuctionOffersView(_EntriesView):
-    scope = "offers"
-    side = EntrySide.SELL
-    shape = shapes.AuctionOfferSerializer
-
+class AuctionOffersView(_OffersView):
     @extend_schema(
         operation_id="auction_offers_list",
         summary="Your offers in an auction",
@@ -322,17 +306,13 @@ class AuctionOffersView(_EntriesView):
         entry = services.make_offer(
             actor=self.actor,
             auction_id=auction_id,
-            request=_input(request, shapes.AuctionOfferInput),
+            request=self.checked(shapes.AuctionOfferInput).to_request(),
             now=clock.now(),
         )
         return self.shown(entry.id, 201)
 
 
-class AuctionOfferView(_EntriesView):
-    scope = "offers"
-    side = EntrySide.SELL
-    shape = shapes.AuctionOfferSerializer
-
+class AuctionOfferView(_OffersView):
     @extend_schema(
         operation_id="auction_offers_get",
         summary="An offer in an auction",
@@ -343,11 +323,7 @@ class AuctionOfferView(_EntriesView):
         return self.shown(auction_offer_id)
 
 
-class AuctionOfferReplaceView(_EntriesView):
-    scope = "offers"
-    side = EntrySide.SELL
-    shape = shapes.AuctionOfferSerializer
-
+class AuctionOfferReplaceView(_OffersView):
     @extend_schema(
         operation_id="auction_offers_replace",
         summary="Replace an offer in an auction",
@@ -359,17 +335,13 @@ class AuctionOfferReplaceView(_EntriesView):
         entry = services.replace_offer(
             actor=self.actor,
             entry_id=auction_offer_id,
-            request=_input(request, shapes.AuctionOfferInput),
+            request=self.checked(shapes.AuctionOfferInput).to_request(),
             now=clock.now(),
         )
         return self.shown(entry.id, 201)
 
 
-class AuctionOfferCancelView(_EntriesView):
-    scope = "offers"
-    side = EntrySide.SELL
-    shape = shapes.AuctionOfferSerializer
-
+class AuctionOfferCancelView(_OffersView):
     @extend_schema(
         operation_id="auction_offers_cancel",
         summary="Cancel an offer in an auction",
@@ -404,7 +376,7 @@ class AuctionSchedulesView(WriteView):
         """A new version. What is announced already keeps its times."""
         schedule = services.set_schedule(
             actor=self.actor,
-            request=_input(request, shapes.AuctionScheduleInput),
+            request=self.checked(shapes.AuctionScheduleInput).to_request(),
             now=clock.now(),
         )
         return Response(shapes.AuctionScheduleSerializer(schedule).data, status=201)
@@ -435,9 +407,6 @@ class AuctionLinkView(WriteView):
     )
     def put(self, request: Request, link_id: int) -> Response:
         """From the next closing of a gate on."""
-        checked = shapes.AuctionLinkInput(data=request.data)
-        checked.is_valid(raise_exception=True)
-        link = services.set_link(
-            actor=self.actor, request=checked.to_request(link_id), now=clock.now()
-        )
+        wanted = self.checked(shapes.AuctionLinkInput).to_request(link_id)
+        link = services.set_link(actor=self.actor, request=wanted, now=clock.now())
         return Response(shapes.AuctionLinkSerializer(link).data)

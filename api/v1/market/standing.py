@@ -216,9 +216,8 @@ class StandingOrdersView(WriteView):
     def post(self, request: Request) -> Response:
         """Keep units for as long as the price is within your limits: before the running hours
         end, an ordinary order for the next ones is placed. Nothing is held before that."""
-        checked = StandingInput(data=request.data)
-        checked.is_valid(raise_exception=True)
-        made = services.create(actor=self.actor, request=checked.to_standing(), now=clock.now())
+        wanted = self.checked(StandingInput).to_standing()
+        made = services.create(actor=self.actor, request=wanted, now=clock.now())
         return _shown(made, 201)
 
 
@@ -242,8 +241,7 @@ class StandingOrderView(WriteView):
     )
     def patch(self, request: Request, standing_id: UUID) -> Response:
         """Change what is kept from the next roll on; what was ordered already stays ordered."""
-        checked = StandingChangeInput(data=request.data)
-        checked.is_valid(raise_exception=True)
+        checked = self.checked(StandingChangeInput)
         changed = services.change(
             actor=self.actor,
             standing_id=standing_id,

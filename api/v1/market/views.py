@@ -20,7 +20,6 @@ from core.errors import NotFound
 from exchange.capacity.models import Book
 from exchange.market import preview, selectors, services
 from exchange.market.models import Offer, Order
-from exchange.market.requests import OrderRequest
 
 _ORDER_EXAMPLE = OpenApiExample(
     "Eight accelerators for six hours",
@@ -54,12 +53,6 @@ def _order(order: Order) -> dict[str, Any]:
     return dict(shapes.OrderSerializer(order).data)
 
 
-def _order_request(request: Request) -> OrderRequest:
-    checked = shapes.OrderInput(data=request.data)
-    checked.is_valid(raise_exception=True)
-    return checked.to_request()
-
-
 class OrdersView(WriteView):
     scope = "orders"
 
@@ -83,7 +76,7 @@ class OrdersView(WriteView):
     )
     def post(self, request: Request) -> Response:
         """Place an order: its greatest cost is held, and it waits to be admitted to its book."""
-        wanted = _order_request(request)
+        wanted = self.checked(shapes.OrderInput).to_request()
         order = services.place_order(actor=self.actor, request=wanted, now=clock.now())
         # The request named the grades already: no query for their codes.
         codes = dict(zip(order.grade_ids, (limit.grade for limit in wanted.grades), strict=True))
@@ -105,7 +98,7 @@ class OrderPreviewView(WriteView):
     def post(self, request: Request) -> Response:
         """What an order would get and cost now, by component, and what stands in its way."""
         quoted = preview.preview_order(
-            actor=self.actor, request=_order_request(request), now=clock.now()
+            actor=self.actor, request=self.checked(shapes.OrderInput).to_request(), now=clock.now()
         )
         return Response(previewing.PreviewSerializer(quoted).data)
 
@@ -162,10 +155,9 @@ class OrderView(WriteView):
         stays filled. What asks only for less keeps its place in the queue. The answer is the
         amendment: `requested`, then `applied`, or `refused` where the order had gone on.
         """
-        checked = amending.AmendInput(data=request.data)
-        checked.is_valid(raise_exception=True)
+        wanted = self.checked(amending.AmendInput).to_request()
         amendment = services.amend_order(
-            actor=self.actor, order_id=order_id, request=checked.to_request(), now=clock.now()
+            actor=self.actor, order_id=order_id, request=wanted, now=clock.now()
         )
         return Response(amending.AmendmentSerializer(amendment).data, status=202)
 
@@ -324,10 +316,9 @@ class OfferView(WriteView):
     )
     def patch(self, request: Request, offer_id: UUID) -> Response:
         """Ask for new terms; the old ones hold until the book has taken them."""
-        checked = shapes.OfferChangeInput(data=request.data)
-        checked.is_valid(raise_exception=True)
+        changes = self.checked(shapes.OfferChangeInput).changes()
         offer = services.change_offer(
-            actor=self.actor, offer_id=offer_id, changes=checked.changes(), now=clock.now()
+            actor=self.actor, offer_id=offer_id, changes=changes, now=clock.now()
         )
         return Response(shapes.OfferSerializer(offer).data, status=202)
 
