@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import connection
@@ -15,6 +15,15 @@ class Finding:
     check: str
     ok: bool
     detail: str
+
+
+def none_found(statements: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for each statement, by its check's name: it selects, in words, what breaks it."""
+    for name, statement in statements.items():
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            broken = [row[0] for row in cursor.fetchmany(5)]
+        yield Finding(name, not broken, ", ".join(broken) if broken else "holds")
 
 
 def checks() -> Iterator[Finding]:
