@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
@@ -14,11 +14,13 @@ from core.money import to_micro
 from core.slots import SECONDS_PER_SLOT
 from exchange.capacity.models import Book, Pool
 from exchange.market.day_ahead import reservations
-from exchange.market.engine import BookState
 from exchange.market.models import Offer, OfferState, Order, OrderState, Placement, Trade
 from exchange.market.terms import Anchor, Claim, Entry, Network, OfferTerms, OrderTerms, PoolTerms
 from exchange.market.terms import Placement as PlacementTerm
 from exchange.market.terms import TimeInForce as TimeInForceTerm
+
+if TYPE_CHECKING:
+    from exchange.market.engine import BookState
 
 
 def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = True) -> BookState:
@@ -26,6 +28,9 @@ def load_state(book: Book, network: Network, *, now_s: int, with_orders: bool = 
 
     ``with_orders=False`` leaves the resting orders out, for a quote that only looks at offers.
     """
+    # The compiler is loaded by those who build a book, not by every process that knows of books.
+    from exchange.market.engine import BookState  # noqa: PLC0415
+
     first_slot = now_s // SECONDS_PER_SLOT - 2
     orders = _resting_orders(book) if with_orders else ()
     claims = _claims(book, first_slot)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
@@ -16,9 +17,11 @@ from django.db import IntegrityError, connection, transaction
 
 from exchange.capacity.models import Book
 from exchange.market import admission, loading, translation, writing
-from exchange.market.engine import BookState
 from exchange.market.terms import Network
 from exchange.topology import selectors as topology
+
+if TYPE_CHECKING:
+    from exchange.market.engine import BookState
 
 log = structlog.get_logger(__name__)
 
