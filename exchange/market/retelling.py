@@ -156,7 +156,8 @@ class _Log:
         self._entries: dict[int, Entry] = {}
         self._amended_entries: dict[int, Entry] = {}  # of the batch being told
         self._known_pools: set[UUID] = set()
-        self._halts: dict[UUID, list[str] | None] = {}
+        self._book = copy(book)
+        self._book.halts_in_force = {}
 
     def events_of(self, batch: int) -> list[Event]:
         """What was admitted in the batch, in its order."""
@@ -208,16 +209,15 @@ class _Log:
 
     def _pool_changed(self, pool: Pool, row: BookEvent) -> Event:
         self._known_pools.add(pool.id)
-        is_halted = pool.id not in self._selling()
+        is_halted = not self._book.sells_in(pool.centre.region_id)
         return PoolChanged(loading.pool_terms(pool, row.payload, is_halted=is_halted))
 
     def _halted_or_resumed(self, row: BookEvent) -> Event | None:
         before = self._selling()
+        translation.note_halt(self._book, row)
         if row.kind == BookEventKind.TRADING_HALTED:
-            self._halts[row.subject_id] = row.payload["regions"]
             closed = tuple(sorted(pool.int for pool in before - self._selling()))
             return TradingHalted(closed) if closed else None
-        self._halts.pop(row.subject_id, None)
         opened = tuple(sorted(pool.int for pool in self._selling() - before))
         return TradingResumed(opened) if opened else None
 
@@ -226,10 +226,7 @@ class _Log:
         return {
             pool_id
             for pool_id in self._known_pools
-            if not any(
-                regions is None or self._pools[pool_id].centre.region_id in regions
-                for regions in self._halts.values()
-            )
+            if self._book.sells_in(self._pools[pool_id].centre.region_id)
         }
 
     def _offers_as_created(self, book: Book) -> dict[UUID, Offer]:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from core.states import next_state
-from exchange.capacity.models import BookEvent, BookEventKind, Pool
+from exchange.capacity.models import Book, BookEvent, BookEventKind, Pool
 from exchange.market import amendments, loading
 from exchange.market.admission import Batch
 from exchange.market.day_ahead import reservations
@@ -224,12 +224,7 @@ class _Translator:
     def _halted_or_resumed(self, event: BookEvent) -> Event | None:
         """Close the pools that sold, or open those that no halt covers any more."""
         before = {pool.id for pool in self._pools_that_sell()}
-        halts = dict(self.book.halts_in_force)
-        if event.kind == BookEventKind.TRADING_HALTED:
-            halts[str(event.subject_id)] = event.payload["regions"]
-        else:
-            halts.pop(str(event.subject_id), None)
-        self.book.halts_in_force = halts
+        note_halt(self.book, event)
         self.result.halts_and_resumptions.append(event)
         after = {pool.id for pool in self._pools_that_sell()}
         if event.kind == BookEventKind.TRADING_HALTED:
@@ -255,6 +250,16 @@ class _Translator:
         if event.position is None:
             raise ValueError(f"event {event.id} is not admitted")
         return self.batch.admission.batch, event.position
+
+
+def note_halt(book: Book, event: BookEvent) -> None:
+    """Let a halt hold in an unsaved ``book``, or no longer."""
+    halts = dict(book.halts_in_force)
+    if event.kind == BookEventKind.TRADING_HALTED:
+        halts[str(event.subject_id)] = event.payload["regions"]
+    else:
+        halts.pop(str(event.subject_id), None)
+    book.halts_in_force = halts
 
 
 def offer_event(offer: Offer, event: BookEvent, entry: Entry) -> Event | None:
