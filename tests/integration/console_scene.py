@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from django.contrib.auth.hashers import make_password
+from django.test import Client
 
 from accounts import credit_code
 from accounts.models import Membership, OperatorRole, Organisation, User
@@ -377,3 +378,11 @@ def _lease(n: int, trade: Trade, now: datetime) -> Lease:
         ended_at=trade.ends_at if state == "completed" else None,
         updated_at=now,
     )
+
+
+def as_(scene: Scene, name: str, language: str = "en") -> Client:
+    """A browser in which one of the operator's people is logged in."""
+    client = Client(enforce_csrf_checks=False)
+    client.force_login(scene.people[name])
+    client.cookies["django_language"] = language
+    return client
